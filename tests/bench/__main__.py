@@ -1,0 +1,46 @@
+"""The benchmarks, one after another: ``python -m tests.bench [NAME ...] [--quick]``.
+
+Each prints a table, and the same as one line of JSON. ``--quick`` is small numbers, to see that
+they run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+BENCHES = {
+    "fan_out": "deliveries a second, beside a plain Channels app and nchan",
+    "match": "whom an event concerns, of many subscriptions",
+    "search": "a search by each key of every day",
+    "admin": "the administrator's list with a million rows",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=(__doc__ or "").splitlines()[0],
+        epilog="\n".join(f"{name:10} {what}" for name, what in BENCHES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all, unless some are named")
+    parser.add_argument("--quick", action="store_true", help="small numbers, which say little")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - BENCHES.keys():
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    failed = []
+    for name in asked.names or BENCHES:
+        print(f"--- {name}: {BENCHES[name]}", flush=True)
+        # In a process of its own: each sets the portal up in its own way.
+        command = [sys.executable, "-m", f"tests.bench.{name}", *["--quick"] * asked.quick]
+        if subprocess.run(command, check=False).returncode:
+            failed.append(name)
+    if failed:
+        print(f"FAILED: {', '.join(failed)}", file=sys.stderr)
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

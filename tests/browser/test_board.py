@@ -1,0 +1,277 @@
+"""The board: what a person sees and does there, and what a second person sees of it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from playwright.async_api import expect
+
+from tests.browser.visiting import PATIENCE, violations
+from tests.datasets import PATIENT_VALUES
+from tests.live.performing import Performer
+
+expect.set_options(timeout=PATIENCE)
+
+
+def column(page, name):
+    return page.locator(f'.ups-column[data-column="{name}"]')
+
+
+def card(page, uid):
+    return page.locator(f'.ups-card[data-uid="{uid}"]')
+
+
+async def live(page):
+    await expect(page.locator("#ups-line")).to_have_attribute("data-state", "live")
+
+
+async def test_a_workitem_from_another_process_appears_is_claimed_and_completed(site, visit):
+    """Alice and root at the board, each in a browser of their own; the order comes by REST."""
+    alice = await visit(site, "/?label=MOVES", "alice")
+    root = await visit(site, "/?label=MOVES", "root")
+    for page in (alice, root):
+        await live(page)
+        await expect(column(page, "scheduled").locator(".ups-nothing")).to_be_visible()
+    async with Performer(site.server, site.backend) as ris:
+        uid = await ris.create(WorklistLabel="MOVES", ProcedureStepLabel="Find the fracture")
+        await ris.create(WorklistLabel="ELSEWHERE", ProcedureStepLabel="Not on this board")
+    for page in (alice, root):
+        await expect(column(page, "scheduled").locator(".ups-card")).to_have_count(1)
+        await expect(column(page, "scheduled")).to_contain_text("Find the fracture")
+        await expect(column(page, "scheduled").locator("h2 .ups-count")).to_have_text("1")
+
+    await alice.get_by_role("link", name="Find the fracture").click()
+    drawer = alice.locator("#ups-drawer")
+    await expect(drawer).to_contain_text("Doe, Jane")  # who may see it, sees the patient here
+    await drawer.get_by_role("button", name="Claim").click()
+    await expect(alice.locator("#ups-said")).to_have_text("You have claimed it.")
+    await expect(drawer).to_contain_text("Yours")
+    for page in (alice, root):
+        await expect(column(page, "in-progress").locator(".ups-card")).to_contain_text("alice")
+        await expect(column(page, "scheduled").locator(".ups-card")).to_have_count(0)
+
+    await drawer.locator("summary", has_text="Report progress").click()
+    await drawer.get_by_label("Done, in percent").fill("40")
+    await drawer.get_by_label("What is being done").fill("Looking at the wrist")
+    await drawer.get_by_role("button", name="Report progress").click()
+    await expect(card(root, uid)).to_contain_text("40 % · Looking at the wrist")
+    await expect(drawer.locator(".ups-history")).to_contain_text("40 %: Looking at the wrist")
+
+    await drawer.locator("summary", has_text="Complete").click()
+    await drawer.get_by_role("button", name="Complete").click()
+    await expect(alice.locator("#ups-said")).to_have_text("It is completed.")
+    for page in (alice, root):
+        await expect(column(page, "finished").locator(".ups-card")).to_contain_text("Completed")
+        await expect(column(page, "in-progress").locator(".ups-card")).to_have_count(0)
+    kinds = drawer.locator(".ups-history li")
+    await expect(kinds.first).to_contain_text("Completed")
+    await expect(kinds.last).to_contain_text("Created")
+
+    later = await visit(site, "/?label=MOVES", "alice")  # a page that was not there meanwhile
+    await expect(column(later, "finished").locator(".ups-card")).to_contain_text("Completed")
+
+
+async def test_of_two_who_claim_at_once_one_is_told_who_was_quicker(site, visit):
+    uid = await asyncio.to_thread(site.make, WorklistLabel="RACE", ProcedureStepLabel="Wanted")
+    pages = [await visit(site, "/?label=RACE", user, allow=["409"]) for user in ("alice", "root")]
+    for page in pages:
+        await page.get_by_role("link", name="Wanted").click()
+        await page.get_by_role("button", name="Claim").wait_for()
+    await asyncio.gather(*(page.get_by_role("button", name="Claim").click() for page in pages))
+    said = []
+    for page in pages:
+        await expect(page.locator("#ups-said")).not_to_be_empty()
+        said.append(await page.locator("#ups-said").text_content())
+        await expect(page.locator(".ups-details")).to_have_attribute("data-state", "IN PROGRESS")
+    assert sorted(said) == sorted(
+        {
+            "alice": ["You have claimed it.", "alice was quicker and has claimed it."],
+            "root": ["root was quicker and has claimed it.", "You have claimed it."],
+        }[await card(pages[0], uid).locator(".ups-performer span").last.text_content()]
+    )
+
+
+async def test_what_nobody_claimed_is_canceled_and_a_performer_is_asked(site, visit):
+    async with Performer(site.server, site.backend) as ris:
+        scheduled = await ris.create(WorklistLabel="ENDS", ProcedureStepLabel="Not needed")
+        other = await ris.create(WorklistLabel="ENDS", ProcedureStepLabel="Underway")
+        await ris.claim(other, "2.25.77", "AI-7")
+    page = await visit(site, "/?label=ENDS", "alice", allow=["400"])
+    await page.get_by_role("link", name="Not needed").click()
+    drawer = page.locator("#ups-drawer")
+    await drawer.locator("summary", has_text="Cancel").click()
+    await drawer.get_by_role("button", name="Cancel").click()
+    await expect(page.locator("#ups-said")).to_have_text("Reason: This field is required.")
+    await drawer.get_by_label("Reason").fill("Ordered twice")
+    await drawer.get_by_role("button", name="Cancel").click()
+    await expect(card(page, scheduled)).to_contain_text("Ordered twice")
+    await page.keyboard.press("Escape")
+    await expect(drawer).to_be_hidden()
+
+    await page.get_by_role("link", name="Underway").click()
+    await expect(drawer.get_by_role("button", name="Complete")).to_have_count(0)  # it is not hers
+    await drawer.locator("summary", has_text="Ask to cancel").click()
+    await drawer.get_by_label("Reason").fill("The patient was moved")
+    await drawer.get_by_role("button", name="Ask to cancel").click()
+    await expect(card(page, other)).to_contain_text("Asked to cancel: The patient was moved")
+
+
+async def test_changes_during_a_restart_of_the_server_appear_by_themselves(make_site, visit):
+    site = await asyncio.to_thread(make_site)
+    async with Performer(site.server, site.backend) as ris:
+        kept = await ris.create(WorklistLabel="CUT", ProcedureStepLabel="Stays")
+        taken = await ris.create(WorklistLabel="CUT", ProcedureStepLabel="Is taken")
+    page = await visit(site, "/?label=CUT", "alice", allow=["WebSocket", "Failed to load", "ERR_"])
+    await live(page)
+    await page.evaluate("document.body.dataset.witness = 'never reloaded'")
+    await asyncio.to_thread(site.server.kill)
+    await expect(page.locator("#ups-line")).to_contain_text("Connection lost")
+    await expect(page.locator("#ups-line")).to_contain_text("Not live since")
+    code = f"""
+workitems.change_state(None, {taken!r}, "IN PROGRESS", transaction_uid="2.25.9", requester="AI-9")
+print(workitems.create(None, datasets.dataset(WorklistLabel="CUT", ProcedureStepLabel="Comes")).workitem_uid)
+"""
+    comes = (await asyncio.to_thread(site.change, code)).strip()
+    await asyncio.to_thread(site.server.start)
+    await expect(column(page, "in-progress").locator(f'[data-uid="{taken}"]')).to_contain_text(
+        "AI-9"
+    )
+    for uid in (kept, comes):
+        await expect(column(page, "scheduled").locator(f'[data-uid="{uid}"]')).to_be_visible()
+    await live(page)
+    assert await page.evaluate("document.body.dataset.witness") == "never reloaded"
+
+
+async def test_all_is_done_by_keyboard(site, visit):
+    async with Performer(site.server, site.backend) as ris:
+        for day, name in enumerate(("First", "Second", "Third"), start=1):
+            await ris.create(
+                WorklistLabel="KEYS",
+                ProcedureStepLabel=name,
+                ScheduledProcedureStepStartDateTime=f"2099010{day}",
+            )
+        await ris.claim(
+            await ris.create(WorklistLabel="KEYS", ProcedureStepLabel="Busy"), "2.25.5", "AI"
+        )
+    page = await visit(site, "/?label=KEYS", "alice")
+    await expect(page.locator(".ups-card")).to_have_count(4)
+    for _ in range(40):
+        await page.keyboard.press("Tab")
+        if await page.evaluate("document.activeElement.matches('.ups-card-title')"):
+            break
+    focused = page.locator(":focus")
+    await expect(focused).to_have_text("First")
+    for key, name in (
+        ("ArrowDown", "Second"),
+        ("ArrowDown", "Third"),
+        ("ArrowDown", "Third"),
+        ("Home", "First"),
+        ("ArrowRight", "Busy"),
+        ("ArrowLeft", "First"),
+    ):
+        await page.keyboard.press(key)
+        await expect(focused).to_have_text(name)
+    await page.keyboard.press("Enter")
+    drawer = page.locator("#ups-drawer")
+    await expect(drawer).to_be_visible()
+    claim = drawer.get_by_role("button", name="Claim")
+    await claim.wait_for()
+    for _ in range(10):
+        await page.keyboard.press("Tab")
+        if await claim.evaluate("button => button === document.activeElement"):
+            break
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#ups-said")).to_have_text("You have claimed it.")
+    await expect(page.locator("#ups-said")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(drawer).to_be_hidden()
+    await expect(focused).to_have_text("First")  # back where it was opened, in its new column
+
+
+async def test_the_filters_are_in_the_address_and_hold_for_what_comes(site, visit):
+    async with Performer(site.server, site.backend) as ris:
+        await ris.create(
+            WorklistLabel="AI-CHEST",
+            ProcedureStepLabel="Chest",
+            ScheduledProcedureStepPriority="HIGH",
+        )
+        leaving = await ris.create(WorklistLabel="AI-HEAD", ProcedureStepLabel="Head")
+        page = await visit(site, "/?label=AI-*", "alice")
+        await expect(page.locator(".ups-card")).to_have_count(2)
+        await page.get_by_label("Priority").select_option("HIGH")
+        await expect(page.locator(".ups-card")).to_have_count(1)
+        await expect(page).to_have_url(re.compile(r"\?label=AI-\*&priority=HIGH$"))
+        await page.reload()
+        await expect(page.locator(".ups-card")).to_have_count(1)
+        await page.get_by_role("button", name="Clear").click()
+        await page.get_by_label("Worklist", exact=True).fill("AI-*")
+        await expect(page.locator(".ups-card")).to_have_count(2)
+        await ris.update(leaving, WorklistLabel="BACK OFFICE")
+        await expect(card(page, leaving)).to_have_count(0)
+        await page.locator(".ups-views label", has_text="List").click()
+        await expect(page).to_have_url(re.compile("view=list"))
+        await expect(page.locator("#ups-board")).to_have_attribute("data-view", "list")
+
+
+async def test_late_and_urgent_ones_stand_out_in_words(site, visit):
+    async with Performer(site.server, site.backend) as ris:
+        uid = await ris.create(
+            WorklistLabel="STAT",
+            ScheduledProcedureStepPriority="HIGH",
+            ScheduledProcedureStepStartDateTime="20260105080000",
+        )
+        other = await ris.create(
+            WorklistLabel="STAT", ScheduledProcedureStepStartDateTime="20990105080000"
+        )
+    page = await visit(site, "/?label=STAT", "alice")
+    await expect(card(page, uid)).to_contain_text(re.compile(r"high.*\d+ days late", re.S))
+    await expect(card(page, other)).not_to_contain_text("late")
+    await expect(page.locator("#ups-attention")).to_contain_text("1 urgent")
+    await expect(page.locator("#ups-attention")).to_contain_text("1 late")
+    assert await page.locator(".ups-card").first.get_attribute("data-uid") == uid
+    assert await violations(page) == []
+
+
+async def test_a_screen_reader_hears_what_is_new(site, visit):
+    page = await visit(site, "/?label=NEWS", "alice")
+    await live(page)
+    async with Performer(site.server, site.backend) as ris:
+        for _ in range(3):
+            await ris.create(
+                WorklistLabel="NEWS",
+                ProcedureStepLabel="Stroke",
+                ScheduledProcedureStepPriority="HIGH",
+            )
+    news = page.locator("#ups-news")
+    await expect(news).to_have_attribute("aria-live", "polite")
+    await expect(news).to_have_text("3 new, urgent: Stroke")  # once, not three times
+
+
+async def test_who_logs_out_elsewhere_is_told_to_log_in_again(make_site, visit):
+    site = await asyncio.to_thread(make_site)
+    page = await visit(site, "/", "alice", allow=["WebSocket", "Failed to load", "ERR_"])
+    await live(page)
+    await asyncio.to_thread(site.server.terminate)
+    await page.context.clear_cookies()
+    await asyncio.to_thread(site.server.start)
+    await expect(page.locator("#ups-line")).to_have_text("Not live")
+    await expect(page.locator("#ups-notice")).to_contain_text("log in again")
+    await page.get_by_role("link", name="Log in again").click()
+    await expect(page).to_have_url(re.compile("/accounts/login/"))
+
+
+async def test_nothing_about_a_patient_is_on_the_board_itself(site, visit):
+    async with Performer(site.server, site.backend) as ris:
+        uid = await ris.create(WorklistLabel="QUIET", ProcedureStepLabel="Private")
+    page = await visit(site, "/?label=QUIET", "alice")
+    frames = []
+    page.on(
+        "websocket", lambda socket: socket.on("framereceived", lambda text: frames.append(text))
+    )
+    await page.reload()
+    await expect(card(page, uid)).to_be_visible()
+    assert frames
+    for text in (await page.content(), *map(str, frames)):
+        for value in PATIENT_VALUES:
+            assert value not in text

@@ -1,0 +1,76 @@
+"""Each check has its id, and is silent where nothing is wrong."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.checks import run_checks
+from django.db import connections
+
+from upsrs import checks
+
+
+def ids(found):
+    return [message.id for message in found]
+
+
+@pytest.mark.django_db  # the newest Django asks the database
+def test_this_portal_passes():
+    assert [found for found in ids(run_checks()) if found.startswith("upsrs.")] == []
+
+
+def test_another_database_is_refused_with_a_sentence(monkeypatch):
+    monkeypatch.setattr(connections["default"], "vendor", "mysql")
+    (error,) = checks.check_database()
+    assert error.id == "upsrs.E001"
+    assert "PostgreSQL and SQLite" in error.msg
+
+
+@pytest.mark.skipif("connections['default'].vendor != 'sqlite'", reason="about SQLite")
+def test_deferred_transactions_on_sqlite_are_warned_of(monkeypatch):
+    monkeypatch.setitem(connections["default"].settings_dict, "OPTIONS", {})
+    assert ids(checks.check_database()) == ["upsrs.W002"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("UPSRS_POLL_SECONDS", 0),
+        ("UPSRS_POLL_SECONDS", True),
+        ("UPSRS_SUBSCRIPTION_TTL_SECONDS", "a day"),
+        ("UPSRS_DEFAULT_WORKLIST_LABEL", None),
+    ],
+)
+def test_a_setting_of_the_wrong_type_is_named(settings, name, value):
+    setattr(settings, name, value)
+    (error,) = checks.check_settings()
+    assert error.id == "upsrs.E003"
+    assert name in error.msg
+
+
+def test_a_policy_that_cannot_be_imported_is_told(settings):
+    settings.UPSRS_POLICY = "nowhere.Policy"
+    assert ids(checks.check_settings()) == ["upsrs.E004"]
+
+
+def test_a_log_kept_shorter_than_subscriptions_wait_is_warned_of(settings):
+    settings.UPSRS_LOG_RETENTION_SECONDS = 60
+    assert ids(checks.check_settings()) == ["upsrs.W005"]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "found"),
+    [
+        (["redis://localhost"], ["upsrs.W006"]),
+        ([{"address": "redis://localhost"}], ["upsrs.W006"]),
+        ([{"address": "redis://localhost", "socket_timeout": None}], []),
+    ],
+)
+def test_a_redis_that_gives_up_on_silence_is_warned_of(settings, hosts, found):
+    layer = {"BACKEND": checks.REDIS_LAYER, "CONFIG": {"hosts": hosts}}
+    settings.CHANNEL_LAYERS = {"default": layer}
+    assert ids(checks.check_channel_layer()) == found
+
+
+@pytest.mark.skipif("connections['default'].vendor != 'sqlite'", reason="about SQLite")
+def test_one_process_is_said_to_be_one():
+    assert ids(checks.check_one_process()) == ["upsrs.W007"]

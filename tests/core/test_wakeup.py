@@ -1,0 +1,86 @@
+"""The bridge to the channel layer: it coalesces, it never makes a writer wait, it heals."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from upsrs import wakeup
+
+
+class Layer:
+    """A channel layer that records, or stands still, or fails."""
+
+    def __init__(self):
+        self.sent = 0
+        self.silent = False
+        self.broken = False
+        self.arrived = threading.Event()
+
+    async def group_send(self, group, message):
+        assert (group, message) == (wakeup.GROUP, wakeup.MESSAGE)
+        if self.silent:
+            await asyncio.sleep(60)
+        if self.broken:
+            raise ConnectionError
+        self.sent += 1
+        self.arrived.set()
+
+
+@pytest.fixture
+def layer(monkeypatch):
+    layer = Layer()
+    monkeypatch.setattr(wakeup, "get_channel_layer", lambda: layer)
+    monkeypatch.setattr(wakeup, "SEND_SECONDS", 0.2)
+    return layer
+
+
+def test_a_burst_of_commits_needs_few_wakeups(layer):
+    for _ in range(10_000):
+        wakeup.wake()
+    wakeup.flush(5)
+    assert 1 <= layer.sent < 5_000
+
+
+def test_a_silent_layer_holds_up_no_writer_and_is_let_go(layer):
+    layer.silent = True
+    started = time.monotonic()
+    for _ in range(1_000):
+        wakeup.wake()
+    assert time.monotonic() - started < 0.2
+    layer.silent = False
+    deadline = time.monotonic() + 10
+    while not layer.arrived.wait(0.1):
+        wakeup.wake()
+        assert time.monotonic() < deadline
+
+
+def test_a_broken_layer_is_told_once_and_used_again(layer, caplog):
+    layer.broken = True
+    for _ in range(3):
+        wakeup.wake()
+        wakeup.flush(5)
+    layer.broken = False
+    wakeup.wake()
+    wakeup.flush(5)
+    assert layer.sent == 1
+    said = [record.message for record in caplog.records if record.name == "upsrs.wakeup"]
+    assert len(said) == 2
+    assert "ConnectionError" in said[0]
+
+
+def test_a_hub_of_this_process_needs_no_layer(monkeypatch):
+    monkeypatch.setattr(wakeup, "get_channel_layer", lambda: None)
+    woken = []
+
+    def listen():
+        woken.append(1)
+
+    wakeup.listen(listen)
+    wakeup.wake()
+    wakeup.unlisten(listen)
+    wakeup.wake()
+    assert woken == [1]

@@ -1,0 +1,29 @@
+"""The benchmarks run: with numbers too small to say anything, so that none of them rots."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.live.server import CHECKOUT
+
+pytestmark = [pytest.mark.postgres, pytest.mark.redis]
+
+
+@pytest.mark.parametrize("name", ["match", "fan_out"])
+def test_a_benchmark_runs_and_ends_with_a_line_of_json(name):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench", name, "--quick"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["bench"] == name
+    assert told["rows"]

@@ -1,0 +1,188 @@
+"""The audit: who created, claimed, changed, ended, followed, read or was told what, from where.
+
+Each act is a row (`upsrs.models.AuditRecord`) and a message of PS3.15 A.5 on the logger
+``upsrs.audit``. A change and its record are one transaction: both or neither. All else, refusals
+first of all, is written by the recorder on a connection of its own.
+
+What a socket was told is not written event by event: it follows from where it began and what it
+took, which is recorded, and from the log (`upsrs.told`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from upsrs import instants
+from upsrs.audit.acts import Act, act_of, is_alarming, is_audited
+from upsrs.audit.messages import Refusal
+from upsrs.audit.recorder import Entry, emit, flush, is_heard, record
+from upsrs.dicom import dataset as dicom_json
+from upsrs.dicom.dataset import JSONDataset
+from upsrs.errors import UPSError
+from upsrs.models import AuditRecord, write_alias
+from upsrs.origin import origin
+
+__all__ = [
+    "Act",
+    "changed",
+    "closed",
+    "done",
+    "flush",
+    "lost",
+    "opened",
+    "refused",
+]
+
+NAME_LENGTH = 150
+
+_open: dict[uuid.UUID, AuditRecord] = {}
+"""The sockets of this process, as they were opened."""
+
+
+def name_of(user: Any) -> str:
+    """The user's name; empty for the portal's own code, and for nobody."""
+    return "" if user is None or user.is_anonymous else str(user.get_username())[:NAME_LENGTH]
+
+
+def changed(
+    workitem_uid: str,
+    state_before: str | None,
+    state_after: str,
+    dataset: JSONDataset,
+    *,
+    user: str,
+    asked_to_cancel: bool,
+    using: str,
+) -> None:
+    """A workitem is changed in the caller's transaction: the record commits with it, or not at all."""
+    act = act_of(state_before, state_after, asked=asked_to_cancel)
+    row = _row(act, user, workitem_uid=workitem_uid)
+    row.save(force_insert=True, using=using)
+    if is_heard():
+        patient_id = str(dicom_json.first(dataset, "PatientID", ""))
+        entry = Entry(row, is_written=True, patient_id=patient_id)
+        transaction.on_commit(lambda: emit(entry), using=using, robust=True)
+
+
+def done(
+    act: Act,
+    user: Any,
+    *,
+    workitem_uid: str = "",
+    subscription_uid: str = "",
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Something was read, asked for or said that changes no workitem.
+
+    Recorded once the caller's transaction commits: what a rolled back request had read is not told.
+    """
+    row = _row(
+        act,
+        name_of(user),
+        workitem_uid=workitem_uid,
+        subscription_uid=subscription_uid,
+        detail=dict(detail or {}),
+    )
+    transaction.on_commit(lambda: record(Entry(row)), using=write_alias(), robust=True)
+
+
+def refused(
+    act: Act,
+    user: Any,
+    refusal: Exception,
+    *,
+    workitem_uid: str = "",
+    subscription_uid: str = "",
+) -> None:
+    """Something was refused. It is recorded whatever becomes of the caller's transaction.
+
+    A request that was refused for its form concerns nothing, and is left out.
+    """
+    if isinstance(refusal, UPSError) and not is_audited(refusal):
+        return
+    row = _row(
+        act,
+        name_of(user),
+        workitem_uid=workitem_uid[:64],
+        subscription_uid=subscription_uid[:64],
+        refusal=type(refusal).__name__[:40],
+    )
+    sentence = refusal.detail if isinstance(refusal, UPSError) else "The login was refused."
+    record(Entry(row, refusal=Refusal(sentence, is_alarming(refusal))))
+
+
+def opened(
+    user: Any,
+    subscription_uid: str,
+    connection: uuid.UUID,
+    *,
+    place: int | None,
+    log_position: int,
+    ae_title: str = "",
+) -> None:
+    """A socket follows a subscription, once the caller's transaction commits."""
+    row = _row(
+        Act.OPEN,
+        name_of(user),
+        subscription_uid=subscription_uid,
+        connection=connection,
+        place=place,
+        log_position=log_position,
+        detail={"aeTitle": ae_title} if ae_title else {},
+    )
+
+    def committed() -> None:
+        _open[connection] = row
+        record(Entry(row))
+
+    transaction.on_commit(committed, using=write_alias(), robust=True)
+
+
+def closed(left: Mapping[uuid.UUID, int | None]) -> None:
+    """Sockets of this process are gone: connection → what it is known to have taken."""
+    for connection, place in left.items():
+        if (row := _open.pop(connection, None)) is not None:
+            _record_end(Act.CLOSE, row, place)
+
+
+def lost(left: Mapping[uuid.UUID, int | None], user: Any, subscription_uid: str) -> None:
+    """Sockets were found gone with their server, by who takes their subscription up."""
+    for connection, place in left.items():
+        row = AuditRecord(
+            user=name_of(user), subscription_uid=subscription_uid, connection=connection
+        )
+        _record_end(Act.LOSE, row, place)
+
+
+def _record_end(act: Act, opened: AuditRecord, place: int | None) -> None:
+    row = AuditRecord(
+        time=instants.now(),
+        act=act.value,
+        user=opened.user,
+        address=opened.address,
+        door=opened.door,
+        subscription_uid=opened.subscription_uid,
+        connection=opened.connection,
+        place=place,
+        correlation_id=opened.correlation_id,
+        detail=opened.detail,
+    )
+    record(Entry(row))
+
+
+def _row(act: Act, user: str, *, time: datetime | None = None, **facts: Any) -> AuditRecord:
+    here = origin()
+    return AuditRecord(
+        time=time or instants.now(),
+        act=act.value,
+        user=user[:NAME_LENGTH],
+        address=here.address,
+        door=here.door,
+        correlation_id=here.correlation_id,
+        **facts,
+    )

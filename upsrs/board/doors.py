@@ -1,0 +1,82 @@
+"""Who comes in at the board's addresses, and what its pages may load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+
+from upsrs import access
+
+__all__ = ["content_security_policy", "guarded", "is_script"]
+
+View = Callable[..., HttpResponse]
+
+MISSING = "There is no such workitem, or you may not see it any more."
+NOT_LOGGED_IN = "Your login has ended: log in again."
+
+
+def is_script(request: HttpRequest) -> bool:
+    """Does the board's script ask, which wants a part of a page or a plain answer?"""
+    return request.headers.get("X-Requested-With") == "upsrs-board"
+
+
+def guarded(view: View) -> View:
+    """For those who are logged in and may view workitems; kept by no cache, and strict in what loads."""
+
+    @never_cache
+    @wraps(view)
+    def enter(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = _enter(view, request, *args, **kwargs)
+        response.headers.setdefault("Content-Security-Policy", content_security_policy())
+        return response
+
+    return enter
+
+
+def _enter(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    user: Any = request.user
+    if not user.is_authenticated:
+        if is_script(request):
+            return JsonResponse({"message": NOT_LOGGED_IN}, status=401)
+        return redirect_to_login(request.get_full_path())
+    if not access.policy().may(user, "view_workitem"):
+        if is_script(request):
+            return JsonResponse({"message": "You may not see this worklist."}, status=403)
+        return render(request, "upsrs/board/forbidden.html", status=403)
+    try:
+        return view(request, *args, **kwargs)
+    except Http404:
+        if is_script(request):
+            return JsonResponse({"message": MISSING}, status=404)
+        return render(request, "upsrs/board/missing.html", {"message": MISSING}, status=404)
+
+
+def content_security_policy() -> str:
+    """Scripts and styles from files only, sockets to this host only, framed by nobody.
+
+    Static files may live on a host of their own; whatever else a portal's base template loads,
+    its own policy must allow: a header that is set already stays.
+    """
+    static = urlsplit(settings.STATIC_URL or "")
+    files = f"'self' {static.scheme}://{static.netloc}" if static.netloc else "'self'"
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {files}",
+            f"style-src {files}",
+            f"img-src {files} data:",
+            f"font-src {files}",
+            "connect-src 'self'",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        )
+    )

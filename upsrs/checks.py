@@ -1,0 +1,129 @@
+"""What must be true before the server starts: one id, one sentence, one hint each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from upsrs.conf import Conf, Setting, conf
+from upsrs.models import write_alias
+
+REDIS_LAYER = "channels_redis.core.RedisChannelLayer"
+
+
+@register(Tags.database)
+def check_database(**_: Any) -> list[CheckMessage]:
+    """Only the databases whose order of commit we know how to number by."""
+    connection = connections[write_alias()]
+    if connection.vendor not in ("postgresql", "sqlite"):
+        return [
+            Error(
+                f"upsrs runs on PostgreSQL and SQLite, not on {connection.display_name}.",
+                hint="Route the models of upsrs to a database of one of these two.",
+                id="upsrs.E001",
+            )
+        ]
+    options = connection.settings_dict.get("OPTIONS") or {}
+    if connection.vendor == "sqlite" and options.get("transaction_mode") != "IMMEDIATE":
+        return [
+            checks.Warning(
+                "SQLite transactions begin without the write lock: two writers at a time fail "
+                'with "database is locked".',
+                hint='Set OPTIONS = {"transaction_mode": "IMMEDIATE", "timeout": 20}.',
+                id="upsrs.W002",
+            )
+        ]
+    return []
+
+
+@register("upsrs")
+def check_settings(**_: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for name, setting in vars(Conf).items():
+        if not isinstance(setting, Setting):
+            continue
+        value, wanted = getattr(conf, name), type(setting.default)
+        number = wanted in (int, float)
+        fits = (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and (value > 0 or (value == 0 and setting.may_be_zero))
+            if number
+            else isinstance(value, wanted)
+        )
+        if not fits:
+            kind = "True or False" if wanted is bool else "a string"
+            numbers = "a number, 0 or more" if setting.may_be_zero else "a number above 0"
+            found.append(
+                Error(
+                    f"{setting.name} must be {numbers if number else kind}.",
+                    id="upsrs.E003",
+                )
+            )
+    if found:
+        return found
+    try:
+        import_string(conf.POLICY)
+    except ImportError:
+        found.append(
+            Error(
+                "UPSRS_POLICY names no class that can be imported.",
+                hint='Give a dotted path, like "portal.access.Policy".',
+                id="upsrs.E004",
+            )
+        )
+    if conf.LOG_RETENTION_SECONDS < conf.SUBSCRIPTION_TTL_SECONDS:
+        found.append(
+            checks.Warning(
+                "The log is kept for a shorter time than subscriptions wait for their socket.",
+                hint="Raise UPSRS_LOG_RETENTION_SECONDS, or lower UPSRS_SUBSCRIPTION_TTL_SECONDS.",
+                id="upsrs.W005",
+            )
+        )
+    if conf.WORKITEM_RETENTION_SECONDS < 86_400:
+        found.append(
+            checks.Warning(
+                "Finished workitems are removed within a day of their end: who looks for results "
+                "later does not find them.",
+                hint="IHE wants 24 hours at least: raise UPSRS_WORKITEM_RETENTION_SECONDS.",
+                id="upsrs.W008",
+            )
+        )
+    return found
+
+
+@register("upsrs")
+def check_channel_layer(**_: Any) -> list[CheckMessage]:
+    layer = getattr(settings, "CHANNEL_LAYERS", {}).get("default", {})
+    if layer.get("BACKEND") != REDIS_LAYER:
+        return []
+    hosts = layer.get("CONFIG", {}).get("hosts", [])
+    if any(isinstance(host, dict) and "socket_timeout" in host for host in hosts):
+        return []
+    return [
+        checks.Warning(
+            "redis-py gives up on a silent connection after 5 s, and so on every idle socket's "
+            "channel.",
+            hint='Give each of the layer\'s hosts as a dict with "socket_timeout": None.',
+            id="upsrs.W006",
+        )
+    ]
+
+
+@register("upsrs", deploy=True)
+def check_one_process(**_: Any) -> list[CheckMessage]:
+    layer = getattr(settings, "CHANNEL_LAYERS", {}).get("default", {})
+    if connections[write_alias()].vendor != "sqlite" or "InMemory" not in layer.get("BACKEND", ""):
+        return []
+    return [
+        checks.Warning(
+            "SQLite and the in-memory channel layer serve one process on one machine.",
+            hint="That may be what you want. For more, use PostgreSQL and channels-redis.",
+            id="upsrs.W007",
+        )
+    ]

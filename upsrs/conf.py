@@ -1,0 +1,105 @@
+"""The UPSRS_* settings: typed, each with a default that is safe in production.
+
+A setting is read from the portal's settings at the moment of use: nothing is cached, so
+``override_settings`` just works. ``upsrs.checks`` finds wrong values before the server starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+from django.conf import settings as portal_settings
+
+from upsrs.dicom.dataset import Limits
+
+__all__ = ["Conf", "Setting", "conf", "dataset_limits"]
+
+T = TypeVar("T")
+
+
+class Setting(Generic[T]):
+    """One setting, ``UPSRS_<NAME>``."""
+
+    def __init__(self, default: T, *, may_be_zero: bool = False) -> None:
+        self.default = default
+        self.may_be_zero = may_be_zero
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = f"UPSRS_{name}"
+
+    def __get__(self, instance: object, owner: Any = None) -> T:
+        value: T = getattr(portal_settings, self.name, self.default)
+        return value
+
+
+class Conf:
+    """Every setting of the app, with its reason."""
+
+    POLICY = Setting("upsrs.access.ModelPermissionPolicy")
+    """The class that decides who may do and see what. Default: Django's model permissions."""
+
+    DEFAULT_WORKLIST_LABEL = Setting("WORKLIST")
+    """What a workitem created with an empty Worklist Label is filed under (PS3.4 Table CC.2.5-3)."""
+
+    POLL_SECONDS = Setting(1.0)
+    """The net under lost wake-ups: the log is read at least this often while a socket is open."""
+
+    SUBSCRIPTION_TTL_SECONDS = Setting(86_400)
+    """How long a subscription waits for its socket to come back."""
+
+    FALLBACK_AE_TITLES: Setting[Sequence[str]] = Setting(())
+    """AEs that are told of a restart even without a subscription (PS3.4 CC.2.4.3)."""
+
+    LOG_RETENTION_SECONDS = Setting(7 * 86_400)
+    """How long the log is kept; at least as long as a subscription waits."""
+
+    WORKITEM_RETENTION_SECONDS = Setting(30 * 86_400, may_be_zero=True)
+    """How long a workitem stays after its end; IHE wants a day at least."""
+
+    TOMBSTONE_RETENTION_SECONDS = Setting(365 * 86_400)
+    """How long the UID of a removed workitem is answered with 410, and not given again."""
+
+    AUDIT_RETENTION_SECONDS = Setting(365 * 86_400)
+    """How long the records of the audit stay in the database; the law may want longer."""
+
+    AUDIT_SOURCE_ID = Setting("")
+    """How audit messages name this system; by default by the name of its host."""
+
+    TRUSTED_PROXIES = Setting(0, may_be_zero=True)
+    """So many proxies in front add to X-Forwarded-For, which tells who is behind them."""
+
+    PLACE_SECONDS = Setting(5.0)
+    """How often the places of the connected subscriptions are stored, if they moved."""
+
+    SOCKET_BUFFER_BYTES = Setting(2 * 1_048_576)
+    """A reader that leaves more than this untaken is closed with 4013; it may come back."""
+
+    PROCESS_BUFFER_BYTES = Setting(256 * 1_048_576)
+    """What all readers of a process together may leave untaken: who leaves most is closed first."""
+
+    FAST_LANE = Setting(True)
+    """Write frames past the server's work for each message, where the server is known: cheaper."""
+
+    SEARCH_LIMIT = Setting(1_000)
+    """The most workitems that one search returns; the client asks for the rest by offset."""
+
+    MAX_BODY_BYTES = Setting(4 * 1_048_576)
+    """The largest dataset that a request may carry: each instance of a study takes some 200."""
+
+    MAX_ITEM_DEPTH = Setting(16)
+    """How deep sequences may nest in a dataset."""
+
+    MAX_FRAME_BYTES = Setting(65_536)
+    """The largest message that a client may send on a socket; a larger one closes it, 4009."""
+
+    MAX_BAD_MESSAGES = Setting(20)
+    """So many bad messages in a row close a socket, 4008."""
+
+
+conf = Conf()
+
+
+def dataset_limits() -> Limits:
+    """What a dataset may be, through whichever door it comes."""
+    return Limits(max_bytes=conf.MAX_BODY_BYTES, max_depth=conf.MAX_ITEM_DEPTH)

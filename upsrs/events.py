@@ -1,0 +1,378 @@
+"""The log: append in the caller's transaction, number after commit, read from a place.
+
+The log is the truth that notifications are made of. An event commits with the change it tells of,
+or not at all. Its position (the ``eventId``) is given after commit, because the numbers of a
+database sequence are not in commit order: who reads "id > my last" skips a row that commits late.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import takewhile
+
+from django.db import connections, transaction
+from django.db.models import F, Max, Q, Subquery
+
+from upsrs import announcements, audit, instants, wakeup
+from upsrs.dicom import changes
+from upsrs.dicom.changes import Kind
+from upsrs.dicom.dataset import JSONDataset
+from upsrs.dicom.matching import Snapshot
+from upsrs.models import Event, Log, write_alias
+
+__all__ = [
+    "Depth",
+    "Extent",
+    "LogLost",
+    "LoggedEvent",
+    "Place",
+    "append",
+    "depth",
+    "extent",
+    "logged",
+    "missed",
+    "number",
+    "numbered_place",
+    "old",
+    "place",
+    "read",
+    "remove",
+    "told_of",
+]
+
+LOG = 1
+"""The primary key of the counter row."""
+
+ACTOR_LENGTH = 150
+"""A portal's own user model may have longer names: that is no reason to refuse a change."""
+
+NOT_YET = 2**63 - 1
+"""Behind every position that will ever be given."""
+
+NUMBER_AT_ONCE = 1_000
+"""So many events are numbered in one transaction, so that the counter is never held for long."""
+
+
+EVERY_ONE = Q()
+
+
+class LogLost(Exception):
+    """The log cannot be read on from this place: whoever stood there needs a fresh start."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """One numbered event, as plain values."""
+
+    position: int
+    time: datetime
+    kind: Kind
+    workitem_uid: str
+    before: Snapshot | None
+    after: Snapshot
+    cancellation: JSONDataset | None
+    actor: str = ""
+    workitem_pk: int = 0
+    """0 in events that an older version logged."""
+    subscriber: str = ""
+    """The AE title whose subscriptions changed; empty for all that happens to workitems."""
+    reports_due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position in one particular log."""
+
+    log_id: uuid.UUID
+    position: int
+
+
+def append(
+    *,
+    workitem_uid: str,
+    before: Snapshot | None,
+    after: Snapshot,
+    kind: Kind,
+    actor: str = "",
+    cancellation: JSONDataset | None = None,
+    workitem_pk: int,
+    subscriber: str = "",
+    reports_due: bool = False,
+    using: str,
+) -> int:
+    """Append an event in the caller's transaction; the hubs wake once it has committed.
+
+    SQLite has one writer at a time: there the order of writing is the order of commit, and the
+    position is given at once. Elsewhere `number` gives it. Returns the primary key.
+    """
+    position = None
+    if connections[using].vendor == "sqlite":
+        position = _next_position(using)
+    event = Event.objects.using(using).create(
+        position=position,
+        time=instants.now(),
+        workitem_uid=workitem_uid,
+        kind=kind.value,
+        actor=actor[:ACTOR_LENGTH],
+        state_before=before.state if before else "",
+        state_after=after.state,
+        label_before=before.label if before else "",
+        label_after=after.label,
+        stations_before=_joined(before.stations) if before else "",
+        stations_after=_joined(after.stations),
+        performers_before=_joined(before.performers) if before else "",
+        performers_after=_joined(after.performers),
+        dataset=after.dataset,
+        differed=changes.differences(before.dataset, after.dataset) if before else None,
+        cancellation=cancellation,
+        workitem_pk=workitem_pk,
+        subscriber=subscriber,
+        reports_due=reports_due,
+    )
+    # At every event, not once per transaction: a savepoint that rolls back takes its callbacks
+    # with it. Robust: a callback of the portal that raises must not keep ours from running.
+    transaction.on_commit(wakeup.wake, using=using, robust=True)
+    if kind != Kind.SUBSCRIPTION:
+        announcements.announce(
+            workitem_uid=workitem_uid,
+            kind=kind,
+            state_before=event.state_before,
+            state_after=event.state_after,
+            actor=event.actor,
+            cancellation_requested=cancellation is not None,
+            using=using,
+        )
+        audit.changed(
+            workitem_uid,
+            before.state if before else None,
+            after.state,
+            after.dataset,
+            user=event.actor,
+            asked_to_cancel=cancellation is not None,
+            using=using,
+        )
+    return int(event.pk)
+
+
+def _joined(values: tuple[str, ...]) -> str:
+    return "\\" + "\\".join(values) + "\\" if values else ""
+
+
+def _split(joined: str) -> tuple[str, ...]:
+    return tuple(joined.strip("\\").split("\\")) if joined else ()
+
+
+def _log(using: str) -> Log:
+    """The counter row. Made again if somebody emptied the table: then it is another log."""
+    log = Log.objects.using(using).filter(pk=LOG).first()
+    if log is None:
+        last = Event.objects.using(using).aggregate(last=Max("position"))["last"]
+        log, _ = Log.objects.using(using).get_or_create(pk=LOG, defaults={"position": last or 0})
+    return log
+
+
+def _next_position(using: str) -> int:
+    counter = Log.objects.using(using).filter(pk=LOG)
+    if not counter.update(position=F("position") + 1):
+        _log(using)
+        counter.update(position=F("position") + 1)
+    return int(counter.values_list("position", flat=True)[0])
+
+
+def number() -> bool:
+    """Give the committed events that have none their position. True if all is numbered now.
+
+    1. In a READ COMMITTED transaction of its own, lock the counter row, or leave it to who has it.
+    2. In a *second* statement, whose snapshot is younger than the lock, number what is visible
+       and unnumbered, in order of id. For one workitem that is its order of commit: the lock on
+       its row lets the next event be written only after the last one has committed.
+    3. Commit; look again until nothing is left.
+
+    Returns False if another process holds the counter: look again after a moment. A process that
+    freezes while it holds it is ended by the database after a few seconds.
+    """
+    using = write_alias()
+    connection = connections[using]
+    if connection.vendor == "sqlite":
+        return True
+    while True:
+        with transaction.atomic(using=using), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            cursor.execute("SET LOCAL statement_timeout = '5s'")
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '5s'")
+            cursor.execute(
+                "SELECT position FROM upsrs_log WHERE id = %s FOR UPDATE SKIP LOCKED", [LOG]
+            )
+            counter = cursor.fetchone()
+            if counter is None:
+                if Log.objects.using(using).filter(pk=LOG).exists():
+                    return False
+                _log(using)
+                continue
+            cursor.execute(
+                """
+                UPDATE upsrs_event AS event SET position = %s + fresh.nth
+                FROM (
+                    SELECT id, row_number() OVER (ORDER BY id) AS nth FROM (
+                        SELECT id FROM upsrs_event WHERE position IS NULL ORDER BY id LIMIT %s
+                    ) AS unnumbered
+                ) AS fresh
+                WHERE event.id = fresh.id
+                """,
+                [counter[0], NUMBER_AT_ONCE],
+            )
+            numbered = cursor.rowcount
+            if numbered:
+                cursor.execute(
+                    "UPDATE upsrs_log SET position = position + %s WHERE id = %s", [numbered, LOG]
+                )
+        if numbered < NUMBER_AT_ONCE:
+            return True
+
+
+def place() -> Place:
+    """Where the log stands: which log, and the last position given."""
+    log = _log(write_alias())
+    return Place(log.log_id, log.position)
+
+
+def numbered_place() -> Place:
+    """Where the log stands, with everything numbered that has committed until now."""
+    number()
+    return place()
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What of the log there is to read."""
+
+    end: Place
+    start: int
+    """The lowest position that a reader can go on from: nothing behind it has been purged."""
+
+    def holds(self, after: Place) -> bool:
+        """Can a reader go on from here: same log, not ahead of it, and nothing purged behind it?"""
+        same_log = after.log_id == self.end.log_id
+        return same_log and self.start <= after.position <= self.end.position
+
+
+def extent() -> Extent:
+    """From where to where the log can be read now. One query."""
+    numbered = Event.objects.filter(position__isnull=False).order_by("position")
+    first = Subquery(numbered.values("position")[:1])
+    log = Log.objects.using(write_alias()).annotate(first=first).filter(pk=LOG).first()
+    if log is None:
+        _log(write_alias())
+        return extent()
+    start = log.position if log.first is None else log.first - 1
+    return Extent(Place(log.log_id, log.position), start)
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How much is in the log."""
+
+    position: int
+    """The last one that was given."""
+    retained: int
+    """Events that can still be read."""
+    unnumbered: int
+    """Committed, and not given a position yet."""
+
+
+def depth() -> Depth:
+    now = extent()
+    unnumbered = Event.objects.using(write_alias()).filter(position=None).count()
+    return Depth(now.end.position, now.end.position - now.start, unnumbered)
+
+
+def read(after: int, limit: int) -> list[LoggedEvent]:
+    """The next ``limit`` numbered events behind a position, in order."""
+    rows = (
+        Event.objects.using(write_alias()).filter(position__gt=after).order_by("position")[:limit]
+    )
+    return [logged(row) for row in rows]
+
+
+def missed(
+    after: Place, *, until: int, limit: int, wanted: Q = EVERY_ONE
+) -> tuple[list[LoggedEvent], int]:
+    """The next ``limit`` of the ``wanted`` events behind a place, up to a position, in order.
+
+    Returns them, and the position up to which nothing that is wanted is left out. Raises `LogLost`
+    if the log does not hold all that is behind the place.
+    """
+    rows = Event.objects.using(write_alias()).filter(
+        wanted, position__gt=after.position, position__lte=until
+    )
+    page = [logged(row) for row in rows.order_by("position")[:limit]]
+    # Only now: what a purge removed while it was read is missing from it.
+    if not extent().holds(after):
+        raise LogLost
+    return page, page[-1].position if len(page) == limit else until
+
+
+def old(before: datetime, *, after: int, limit: int) -> list[int]:
+    """The next positions that may be removed: of the log's beginning, and from before that time.
+
+    The first event that is younger ends it, whatever comes behind: only a prefix of the log is
+    ever removed, so a reader that it overtakes sees that its next event is not there. ``after`` is
+    what this removal has come to.
+    """
+    rows = Event.objects.using(write_alias()).filter(position__gt=after).order_by("position")
+    times = rows.values_list("position", "time")[:limit]
+    early = takewhile(lambda row: row[1] < before, times)
+    return [position for position, _ in early if position is not None]
+
+
+def remove(positions: Sequence[int]) -> int:
+    """Remove what `old` named, in the caller's transaction; how many were still there.
+
+    Callers take turns: two at once could leave a gap behind events that still stand, and nobody
+    looks for one there.
+    """
+    rows = Event.objects.using(write_alias())
+    return rows.filter(position__range=(positions[0], positions[-1])).delete()[0]
+
+
+def told_of(workitem_uids: Iterable[str]) -> set[str]:
+    """Those whose changes the log still tells of."""
+    told = Event.objects.using(write_alias()).filter(workitem_uid__in=set(workitem_uids))
+    told = told.exclude(kind=Kind.SUBSCRIPTION.value)
+    return set(told.values_list("workitem_uid", flat=True))
+
+
+def logged(row: Event) -> LoggedEvent:
+    """The event as plain values; one that is not numbered yet stands behind all that are."""
+    before = None
+    if row.differed is not None:
+        before = Snapshot(
+            state=row.state_before,
+            label=row.label_before,
+            stations=_split(row.stations_before),
+            performers=_split(row.performers_before),
+            dataset=changes.restore(row.dataset, row.differed),
+        )
+    after = Snapshot(
+        state=row.state_after,
+        label=row.label_after,
+        stations=_split(row.stations_after),
+        performers=_split(row.performers_after),
+        dataset=row.dataset,
+    )
+    return LoggedEvent(
+        position=NOT_YET if row.position is None else row.position,
+        time=row.time,
+        kind=Kind(row.kind),
+        workitem_uid=row.workitem_uid,
+        before=before,
+        after=after,
+        cancellation=row.cancellation,
+        actor=row.actor,
+        workitem_pk=row.workitem_pk or 0,
+        subscriber=row.subscriber,
+        reports_due=row.reports_due,
+    )

@@ -1,0 +1,141 @@
+"""The places: what each socket is known to have taken, proven by the line and stored for its return.
+
+Handing a frame over proves nothing: the place of a listener moves when its socket has answered for
+what it was given. Proofs are asked for at once while that is cheap, and the places that moved are
+stored every few seconds, which is the one write per subscription while events flow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Iterable
+
+from upsrs import subscriptions
+from upsrs.conf import conf
+from upsrs.database import in_database
+from upsrs.listeners import Listener
+from upsrs.subscriptions import Here
+from upsrs.traces import trace
+
+__all__ = ["Places"]
+
+PROOFS_PER_SECOND = 500
+"""Each proof is a ping and a pong: so many are asked for at once, the rest every few seconds."""
+
+logger = logging.getLogger(__name__)
+
+
+class Places:
+    """The places of the listeners of one event loop."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        listeners: Callable[[], Iterable[Listener]],
+        position_of: Callable[[Listener], int | None],
+    ) -> None:
+        self.server_id = uuid.UUID(int=0)
+        self._loop = loop
+        self._listeners = listeners
+        self._position_of = position_of
+        self._unproven: dict[Listener, None] = {}
+        self._proofs = float(PROOFS_PER_SECOND)
+        self._proofs_counted_at = loop.time()
+        self._departing: dict[uuid.UUID, int | None] = {}
+
+    def here(self) -> Here:
+        """The sockets of this process, better known here than in the database."""
+        return Here(self.server_id, dict(self._departing))
+
+    # Proofs
+
+    def handed(self, listener: Listener) -> None:
+        """Something was handed out that is not known to have been taken."""
+        listener.dirty = True
+        if listener.gone:
+            return
+        if not self._unproven:
+            self._loop.call_soon(self._prove_soon)
+        self._unproven[listener] = None
+
+    def _prove_soon(self) -> None:
+        """Ask for proofs at once while that is cheap; the rest waits for `keep`."""
+        now = self._loop.time()
+        self._proofs += (now - self._proofs_counted_at) * PROOFS_PER_SECOND
+        self._proofs = min(self._proofs, PROOFS_PER_SECOND)
+        self._proofs_counted_at = now
+        unproven = tuple(self._unproven)
+        self._unproven.clear()
+        for listener in unproven:
+            if self._proofs < 1:
+                break
+            if not (listener.asking or listener.gone) and listener.outlet.can_prove:
+                self._proofs -= 1
+                self._prove(listener)
+
+    def _prove(self, listener: Listener) -> None:
+        position = self._position_of(listener)
+
+        def taken() -> None:
+            listener.proven = position
+            listener.asking = False
+            if listener.dirty:
+                self.handed(listener)
+
+        if listener.asking:
+            return
+        if listener.dirty:
+            listener.dirty, listener.asking = False, True
+            listener.outlet.prove(taken)
+        else:
+            taken()
+
+    # Storing
+
+    async def keep(self) -> None:
+        """Every few seconds, without end: prove what was taken, and store the places that moved."""
+        stored: dict[uuid.UUID, int] = {}
+        while True:
+            await asyncio.sleep(conf.PLACE_SECONDS)
+            try:
+                moved = {}
+                for listener in self._listeners():
+                    self._prove(listener)
+                    if listener.proven is not None:
+                        moved[listener.connection_id] = listener.proven
+                changed = {pk: at for pk, at in moved.items() if stored.get(pk) != at}
+                await in_database(subscriptions.store_places)(self.server_id, changed)
+                stored = moved
+                await self.store_departures()
+            except Exception as error:
+                logger.error("Places were not stored: %s", trace(error))
+
+    def depart(self, listener: Listener, *, clean: bool) -> None:
+        """The listener's socket is gone; `store_departures` says so to the database.
+
+        Whoever takes the subscription up meanwhile must not wait for the database to know.
+        """
+        self._departing[listener.connection_id] = self._taken(listener, clean=clean)
+
+    async def store_departures(self) -> None:
+        """What cannot be stored now stays known here, and is tried again every few seconds."""
+        departed = dict(self._departing)
+        if departed:
+            await in_database(subscriptions.leave)(departed)
+            for connection_id in departed:
+                self._departing.pop(connection_id, None)
+
+    async def farewell(self) -> None:
+        """The server goes down: all places are stored, so that who comes back at once is known."""
+        left = {
+            listener.connection_id: self._taken(listener, clean=False)
+            for listener in self._listeners()
+        }
+        if left:
+            await in_database(subscriptions.leave)(left)
+
+    def _taken(self, listener: Listener, *, clean: bool) -> int | None:
+        return listener.taken(self._position_of(listener), clean=clean)

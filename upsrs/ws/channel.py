@@ -1,0 +1,357 @@
+"""One open socket: what the customer's channels and the standard's have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from channels.consumer import AsyncConsumer
+from channels.exceptions import StopConsumer
+from rest_framework.exceptions import NotAuthenticated
+
+from upsrs import access, audit, contract, errors, instants, metrics
+from upsrs.conf import conf
+from upsrs.contract import BadMessage, SubscriptionRequest, UnsubscriptionRequest
+from upsrs.database import in_database
+from upsrs.events import LogLost
+from upsrs.hub import Hub
+from upsrs.listeners import Follower, Frame, Listener
+from upsrs.origin import coming_from, meta_of
+from upsrs.subscriptions import Followed
+from upsrs.traces import trace
+from upsrs.ws import refusals
+from upsrs.ws.authentication import authenticate
+from upsrs.ws.lanes import Lane, before_goodbye, lane_for
+
+__all__ = ["UNSUBSCRIBED", "Channel"]
+
+UNSUBSCRIBED = 1000
+BINARY_FRAME = 4003
+BAD_MESSAGES = 4008
+FRAME_TOO_LARGE = 4009
+COME_BACK = 4013
+NOT_ALLOWED = 4403
+NO_SUCH_SUBSCRIPTION = 4404
+
+ABNORMAL = 1006
+UNCLEAN = frozenset({1005, ABNORMAL, 1012, 4001})
+"""What servers report of a line that was cut, or that they closed to go down: no client said it."""
+
+GRACE_SECONDS = 2.0
+"""A reader with too much before it has so long to get below the pace of its lane."""
+
+logger = logging.getLogger(__name__)
+
+
+class SocketFailed(Exception):
+    """What went wrong is in the log: by its place, and without its words."""
+
+
+class Channel(AsyncConsumer):
+    """One open socket, whatever is spoken on it. It is the hub's `Outlet`."""
+
+    # Channels would give each consumer a channel of the layer; the hub has the one that is needed.
+    channel_layer_alias = "upsrs-has-its-own"
+
+    scope: Any
+    base_send: Any
+    user: Any = None
+    """Who this is; None until the handshake is accepted."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            with coming_from("socket", meta_of(scope)):
+                await super().__call__(scope, receive, send)
+        except Exception as error:
+            # The server closes with 1011; what was followed waits for the client to come back.
+            logger.error("A socket failed: %s", trace(error))
+            await self._gone(clean=False)
+            # Servers log what is raised, and a database quotes the row in its messages.
+            raise SocketFailed from None
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """As Channels does, without its trip to the database thread for each message."""
+        handler = getattr(self, message["type"].replace(".", "_"))
+        await handler(message)
+
+    # Opening
+
+    async def websocket_connect(self, message: dict[str, Any]) -> None:
+        user = await in_database(authenticate)(self.scope)
+        if user is None:
+            metrics.HANDSHAKES_REFUSED.labels("not_logged_in").inc()
+            audit.refused(audit.Act.LOG_IN, None, NotAuthenticated())
+            await self.base_send({"type": "websocket.close"})
+            return
+        await self.base_send({"type": "websocket.accept"})
+        self.lane: Lane = lane_for(self.base_send, self._full)
+        self.bad_messages = 0
+        self.closing = False
+        self.slow = False
+        self.lagging = False
+        self.listeners: dict[str, Listener] = {}
+        self.filters: dict[str, dict[str, str]] = {}
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.heartbeats: dict[str, asyncio.TimerHandle] = {}
+        self.hub = Hub.running()
+        before_goodbye(self.hub.places.farewell)
+        self.user = user
+        try:
+            await in_database(access.require)(self.user, "view_workitem", "add_subscription")
+            await self.hub.enter(self)
+            await self.opened()
+        except errors.NotAuthorized as refusal:
+            self._audit(refusal)
+            self.close(NOT_ALLOWED)
+        except (errors.NoSuchSubscription, errors.InvalidArgument) as refusal:
+            self._audit(refusal)
+            self.close(NO_SUCH_SUBSCRIPTION)
+
+    async def opened(self) -> None:
+        """The socket is open, and the user may be here."""
+
+    # Listening
+
+    async def websocket_receive(self, message: dict[str, Any]) -> None:
+        if self.user is None or self.closing:
+            return
+        text = message.get("text")
+        if text is None:
+            self.close(BINARY_FRAME)
+        elif len(text) > conf.MAX_FRAME_BYTES or len(text.encode()) > conf.MAX_FRAME_BYTES:
+            self.close(FRAME_TOO_LARGE)
+        else:
+            await self._take(text)
+
+    async def _take(self, text: str) -> None:
+        request_id = None
+        try:
+            request = contract.parse(text)
+            request_id = request.request_id
+            if isinstance(request, SubscriptionRequest):
+                await self.subscribe(request)
+            else:
+                await self.unsubscribe(request)
+        except errors.UPSError as refusal:
+            if isinstance(refusal, BadMessage):
+                request_id = refusal.request_id
+            self.refuse(refusal, request_id)
+        else:
+            self.bad_messages = 0
+
+    async def subscribe(self, request: SubscriptionRequest) -> None:
+        raise NotImplementedError
+
+    async def unsubscribe(self, request: UnsubscriptionRequest) -> None:
+        raise NotImplementedError
+
+    def _audit(self, refusal: errors.UPSError) -> None:
+        uid = self.scope["url_route"]["kwargs"].get("subscription_uid", "")
+        audit.refused(audit.Act.SUBSCRIBE, self.user, refusal, subscription_uid=uid)
+
+    def refuse(self, refusal: errors.UPSError, request_id: str | None) -> None:
+        """Say what was wrong; the socket and its subscriptions go on. Too many in a row end it."""
+        self._audit(refusal)
+        self.lane.write((contract.encode(refusals.problem(refusal, request_id)).encode(), b""))
+        self.bad_messages += 1
+        if self.bad_messages >= conf.MAX_BAD_MESSAGES:
+            self.close(BAD_MESSAGES)
+
+    # Following
+
+    def listen(self, followed: Followed) -> Follower:
+        listener = Follower(
+            subscription_uid=followed.subscription_uid,
+            connection_id=followed.connection_id,
+            keys=followed.keys,
+            sight=followed.sight,
+            outlet=self,
+            position=followed.position,
+            proven=followed.position,
+        )
+        self.filters[followed.subscription_uid] = followed.filter
+        self.add(listener)
+        return listener
+
+    def add(self, listener: Listener) -> None:
+        self.listeners[listener.subscription_uid] = listener
+        self.hub.add(listener)
+
+    def confirm(self, subscription_uid: str, **said: Any) -> None:
+        message = contract.confirmation(
+            time=instants.now(),
+            keys=self.filters[subscription_uid],
+            log_id=str(self.hub.log_id),
+            **said,
+        )
+        self.tell(subscription_uid, message)
+
+    def tell(self, subscription_uid: str, message: dict[str, Any]) -> None:
+        self.hand((contract.beginning(subscription_uid), contract.frame_parts(message)))
+
+    def start(self, listener: Listener, work: Coroutine[Any, Any, None]) -> None:
+        """Replays and reports run beside the socket, which goes on listening meanwhile."""
+        self._start(listener.subscription_uid, work)
+
+    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self.tasks[name] = asyncio.get_running_loop().create_task(self._guarded(work))
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # nothing is lost: the place stands, the client may come back
+            logger.error("A subscription could not catch up: %s", trace(error))
+            self.come_back()
+
+    async def replay(self, listener: Listener, *, until: int | None = None) -> None:
+        """Hand out what was missed; a log that was purged meanwhile makes it a fresh start."""
+        try:
+            await self.hub.catching_up.catch_up(listener, until=until)
+        except LogLost:
+            metrics.RESYNCS.inc()
+            listener.position = None
+            await self.start_afresh(listener)
+
+    async def start_afresh(self, listener: Listener) -> None:
+        """What was missed is not known any more: say so, and how things are now."""
+        assert isinstance(listener, Follower), "the standard's channel does it in its own words"
+        self.confirm(listener.subscription_uid, resync=True)
+        await self.report(listener)
+
+    async def report(self, listener: Follower) -> None:
+        """Report the state, say that it is complete, then go on with what happens behind it."""
+        position = await self.hub.report(listener)
+        self.tell(
+            listener.subscription_uid,
+            contract.initial_state_complete(time=instants.now(), position=position),
+        )
+        listener.position = position
+        self.hub.places.handed(listener)
+        await self.replay(listener)
+
+    def beat(self, listener: Listener, seconds: float) -> None:
+        """Tell at each interval that the line lives, and where it stands."""
+
+        def tick() -> None:
+            position = self.hub.position_of(listener)
+            if position is not None:
+                message = contract.heartbeat(
+                    time=instants.now(), position=position, log_id=str(self.hub.log_id)
+                )
+                self.tell(listener.subscription_uid, message)
+            self.beat(listener, seconds)
+
+        loop = asyncio.get_running_loop()
+        previous = self.heartbeats.pop(listener.subscription_uid, None)
+        if previous is not None:
+            previous.cancel()
+        self.heartbeats[listener.subscription_uid] = loop.call_later(seconds, tick)
+
+    def forget(self, subscription_uid: str) -> Listener:
+        """This socket follows the subscription no more."""
+        task = self.tasks.pop(subscription_uid, None)
+        if task is not None:
+            task.cancel()
+        heartbeat = self.heartbeats.pop(subscription_uid, None)
+        if heartbeat is not None:
+            heartbeat.cancel()
+        listener = self.listeners.pop(subscription_uid)
+        self.hub.discard(listener)
+        return listener
+
+    # As the hub sees it
+
+    def hand(self, frame: Frame) -> None:
+        if not self.closing:
+            self.lane.write(frame)
+
+    def _full(self, *, everywhere: bool) -> None:
+        """More waits for the reader than may: what else happens stays in the log behind it."""
+        if everywhere:
+            self.slow = True
+            self.come_back()
+        elif not self.lagging:
+            self.lagging = True
+            behind = [listener for listener in self.listeners.values() if listener.live]
+            for listener in behind:
+                self.hub.suspend(listener)
+            self._start("lagging", self._catch_up(behind))
+
+    async def _catch_up(self, behind: list[Listener]) -> None:
+        """A burst is taken in a moment, and then it goes on; who stands still is closed."""
+        try:
+            async with asyncio.timeout(GRACE_SECONDS):
+                await self.room()
+        except TimeoutError:
+            self.slow = True
+            self.come_back()
+            return
+        self.lagging = False
+        for listener in behind:
+            if not listener.gone:
+                self.go_on(listener)
+
+    @property
+    def has_room(self) -> bool:
+        return self.lane.has_room
+
+    async def room(self) -> None:
+        await self.lane.room()
+
+    def prove(self, taken: Callable[[], None]) -> None:
+        self.lane.prove(taken)
+
+    @property
+    def can_prove(self) -> bool:
+        return self.lane.can_prove
+
+    def go_on(self, listener: Listener) -> None:
+        self.start(listener, self.replay(listener))
+
+    def ended(self, listener: Listener, reason: str) -> None:
+        uid = listener.subscription_uid
+        if uid in self.listeners:
+            self.confirm(uid, status="DELETED", reason=reason, deleted=[uid])
+            self.forget(uid)
+
+    def come_back(self) -> None:
+        self.close(COME_BACK)
+
+    # Closing
+
+    def close(self, code: int) -> None:
+        if not self.closing:
+            self.closing = True
+            metrics.closed(code, by_us=True)
+            for listener in self.listeners.values():
+                # Nothing is handed to it from here on: its place must not move with the hub.
+                self.hub.discard(listener)
+            for task in self.tasks.values():
+                task.cancel()
+            self.lane.close(code, at_once=self.slow)
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        code = message.get("code", ABNORMAL)
+        if self.user is not None and not self.closing:
+            metrics.closed(code, by_us=False)
+        await self._gone(clean=code not in UNCLEAN)
+        raise StopConsumer
+
+    async def _gone(self, *, clean: bool) -> None:
+        """The subscriptions wait, each at what is known to have been taken."""
+        if self.user is None:
+            return
+        self.closing = True
+        self.lane.drop()
+        for task in self.tasks.values():
+            task.cancel()
+        for uid in tuple(self.listeners):
+            self.hub.places.depart(self.forget(uid), clean=clean and not self.slow)
+        try:
+            await self.hub.places.store_departures()
+        except Exception as error:  # the hub tries again; a socket that is gone must not stay in it
+            logger.error("Places were not stored: %s", trace(error))
+        finally:
+            await self.hub.leave(self)
