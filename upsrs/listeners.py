@@ -82,8 +82,8 @@ class Listener:
     live: bool = False
     dirty: bool = False
     """Something was handed out that no proof has been asked for."""
-    asking: bool = False
-    """A proof has been asked for and has not come yet."""
+    asked: int = 0
+    """So many proofs have been asked for and have not come yet."""
     gone: bool = False
     """Nothing is handed to it any more, and its position stands."""
 
@@ -111,7 +111,7 @@ class Listener:
         A client may close while a notification is on its way to it: a close is no proof, as long
         as a better one can be had.
         """
-        waits_for_proof = self.dirty or self.asking
+        waits_for_proof = self.dirty or self.asked
         if not waits_for_proof or (clean and not self.outlet.can_prove):
             return position
         return self.proven

@@ -18,11 +18,15 @@ from upsrs.database import in_database
 from upsrs.listeners import Listener
 from upsrs.subscriptions import Here
 from upsrs.traces import trace
+from upsrs.turns import Turn
 
 __all__ = ["Places"]
 
 PROOFS_PER_SECOND = 500
 """Each proof is a ping and a pong: so many are asked for at once, the rest every few seconds."""
+
+PROOFS_AT_ONCE = 4
+"""So many pings of one socket may wait for their answer: its last frame is soon proven as well."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +62,9 @@ class Places:
         if listener.gone:
             return
         if not self._unproven:
-            self._loop.call_soon(self._prove_soon)
+            # The ping leaves with what it proves: a client that reads its message and closes at
+            # once has answered by then, and its place is exact.
+            Turn.running().before_end(self._prove_soon)
         self._unproven[listener] = None
 
     def _prove_soon(self) -> None:
@@ -72,26 +78,27 @@ class Places:
         for listener in unproven:
             if self._proofs < 1:
                 break
-            if not (listener.asking or listener.gone) and listener.outlet.can_prove:
+            if listener.outlet.can_prove and not listener.gone and self._prove(listener):
                 self._proofs -= 1
-                self._prove(listener)
 
-    def _prove(self, listener: Listener) -> None:
+    def _prove(self, listener: Listener) -> bool:
+        """Ask for a proof, if one is due; was it?"""
         position = self._position_of(listener)
 
         def taken() -> None:
             listener.proven = position
-            listener.asking = False
+            listener.asked -= 1
             if listener.dirty:
                 self.handed(listener)
 
-        if listener.asking:
-            return
-        if listener.dirty:
-            listener.dirty, listener.asking = False, True
+        if not (listener.dirty or listener.asked):
+            listener.proven = position  # what came since concerned it not
+        due = listener.dirty and listener.asked < PROOFS_AT_ONCE
+        if due:
+            listener.dirty = False
+            listener.asked += 1
             listener.outlet.prove(taken)
-        else:
-            taken()
+        return due
 
     # Storing
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
 
 from upsrs.conf import conf
-from upsrs.traces import trace
+from upsrs.turns import Turn
 
 __all__ = [
     "CLOSE_SECONDS",
@@ -37,8 +35,6 @@ KERNEL_BYTES = 128 * 1024
 
 CLOSE_SECONDS = 10.0
 """How long a closing socket waits for the reader to take what is on the line, and to answer."""
-
-logger = logging.getLogger(__name__)
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Taken = Callable[[], None]
@@ -86,34 +82,6 @@ class Lane(Protocol):
 def bound_kernel(connection: socket.socket) -> None:
     with suppress(AttributeError, OSError):  # not every system knows it, and no Unix socket does
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_BYTES)
-
-
-class Turn:
-    """The lanes that were written to in this turn of the loop: each frame leaves with its fellows."""
-
-    _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turn] = WeakKeyDictionary()
-
-    @classmethod
-    def running(cls) -> Turn:
-        loop = asyncio.get_running_loop()
-        return cls._turns.setdefault(loop, cls(loop))
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self._lanes: list[QueuedLane] = []
-
-    def add(self, lane: QueuedLane) -> None:
-        if not self._lanes:
-            self.loop.call_soon(self._end)
-        self._lanes.append(lane)
-
-    def _end(self) -> None:
-        lanes, self._lanes = self._lanes, []
-        for lane in lanes:
-            try:
-                lane.flush()
-            except Exception as error:  # a socket that fails must not keep the frames of the others
-                logger.error("Frames did not leave: %s", trace(error))
 
 
 class Backlog:
