@@ -17,7 +17,7 @@ from operator import or_
 from typing import Any
 
 from django.db import IntegrityError, connections, transaction
-from django.db.models import Case, Exists, Max, OuterRef, Q, Subquery, Value, When
+from django.db.models import Case, Exists, Max, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -138,23 +138,25 @@ class Roster:
         return hears
 
     def decided(self, workitem: Workitem) -> Specific:
-        """The state of this AE for a workitem as it is now (PS3.4 Table CC.2.3-2), and its cause.
+        """The state of this AE for a workitem as it is now (PS3.4 Table CC.2.3-2), and its cause."""
+        said = self.specifics.get(workitem.uid)
+        return said or self.covered(workitem.pk, workitem.snapshot())
+
+    def covered(self, workitem_pk: int, snapshot: Snapshot) -> Specific:
+        """The state that the global subscriptions alone give.
 
         What exists stays with the first subscription that covered it; what is created under
         several is locked if any of them wants so.
         """
-        if said := self.specifics.get(workitem.uid):
-            return said
-        snapshot = workitem.snapshot()
         covering = [
             coverage
             for coverage in self.coverages
-            if coverage.reaches(workitem.pk) and coverage.keys.match(snapshot)
+            if coverage.reaches(workitem_pk) and coverage.keys.match(snapshot)
         ]
         if not covering:
             return Specific(State.NOT_SUBSCRIBED, 0)
         locked = covering[0].deletion_lock or any(
-            it.deletion_lock and workitem.pk > it.since_workitem for it in covering
+            it.deletion_lock and workitem_pk > it.since_workitem for it in covering
         )
         return Specific(State.WITH_LOCK if locked else State.WITHOUT_LOCK, covering[0].since)
 
@@ -360,41 +362,31 @@ def release_locks(user: Any, ae_title: str) -> None:
 
 
 def keep_covered(workitem_pk: int, before: Snapshot | None, after: Snapshot, *, using: str) -> None:
-    """Who was subscribed to a workitem by a filter stays so when it stops matching.
+    """Who was subscribed to a workitem by a filter stays so, as it was, whatever matches it now.
 
-    Called in the transaction of the change.
+    The state was decided when the workitem came to be covered (PS3.4 Table CC.2.3-2): a change into
+    or out of a filter neither ends it nor takes or gives a deletion lock. Called in the transaction
+    of the change.
     """
     if before is None or not _keys_differ(before, after):
         return
-    filed = {"", *map(_filed_under, buckets_of(before))}
+    filed = {"", *map(_filed_under, {*buckets_of(before), *buckets_of(after)})}
     globals_ = GlobalSubscription.objects.using(using)
     concerned = globals_.filter(filed_under__in=filed, subscriber__ended_at=None)
     concerned = concerned.exclude(filter={})
-    leaving = {
+    moved = {
         row.subscriber
         for row in concerned.select_related("subscriber")
-        if _left(row, before, after)
+        if _keys(row).match(before) != _keys(row).match(after)
     }
-    for subscriber in leaving:
-        covering = [
-            row
-            for row in globals_.filter(subscriber=subscriber).order_by("pk")
-            if row.until_workitem is None or workitem_pk <= row.until_workitem
-        ]
-        if any(_keys(row).match(after) for row in covering):
-            continue
-        deciding = next((row for row in covering if _keys(row).match(before)), None)
-        if deciding is not None:
-            state = State.WITH_LOCK if deciding.deletion_lock else State.WITHOUT_LOCK
+    for subscriber in moved:
+        covering = Roster({}, _coverages(globals_.filter(subscriber=subscriber)))
+        state = covering.covered(workitem_pk, before).state
+        if state not in (State.NOT_SUBSCRIBED, covering.covered(workitem_pk, after).state):
             WorkitemSubscription.objects.using(using).bulk_create(
                 [WorkitemSubscription(subscriber=subscriber, workitem_id=workitem_pk, state=state)],
                 ignore_conflicts=True,  # what was said of this workitem goes before
             )
-
-
-def _left(row: GlobalSubscription, before: Snapshot, after: Snapshot) -> bool:
-    keys = _keys(row)
-    return keys.match(before) and not keys.match(after)
 
 
 def _keys_differ(before: Snapshot, after: Snapshot) -> bool:
@@ -546,11 +538,14 @@ def _load(subscriber: Subscription) -> Roster:
             "workitem__uid", "state", "since"
         )
     }
-    coverages = [
+    return Roster(specifics, _coverages(subscriber.globals.all()))
+
+
+def _coverages(rows: QuerySet[GlobalSubscription]) -> list[Coverage]:
+    return [
         Coverage(_keys(row), row.deletion_lock, row.since, row.since_workitem, row.until_workitem)
-        for row in subscriber.globals.annotate(since=_POSITION).order_by("pk")
+        for row in rows.annotate(since=_POSITION).order_by("pk")
     ]
-    return Roster(specifics, coverages)
 
 
 _BEGAN = Event.objects.filter(pk=OuterRef("since_event"))

@@ -218,6 +218,19 @@ def test_what_a_filter_covered_is_kept_when_it_stops_matching(make_workitem, ali
     assert WorkitemSubscription.objects.count() == 2
 
 
+def test_a_change_of_keys_neither_takes_nor_gives_a_lock(make_workitem, alice):
+    """The state is that of the moment at which the workitem came to be covered."""
+    subscribers.subscribe(alice, "AE1", GLOBAL)
+    subscribers.subscribe(alice, "AE1", FILTERED, deletion_lock=True, filter=AI)
+    subscribers.subscribe(alice, "AE2", FILTERED, deletion_lock=True, filter=AI)
+    subscribers.subscribe(alice, "AE2", GLOBAL)
+    leaving, coming = make_workitem(WorklistLabel="AI"), make_workitem(WorklistLabel="CT")
+    workitems.update(alice, leaving.uid, datasets.elements(WorklistLabel="CT"))
+    workitems.update(alice, coming.uid, datasets.elements(WorklistLabel="AI"))
+    assert [state(leaving, f"AE{n}") for n in (1, 2)] == [LOCK, LOCK]
+    assert [state(coming, f"AE{n}") for n in (1, 2)] == [PLAIN, PLAIN]
+
+
 class AnyHistory(TestCase):
     """Any history of instructions and changes, against a state per AE and workitem."""
 
