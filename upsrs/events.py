@@ -7,6 +7,7 @@ database sequence are not in commit order: who reads "id > my last" skips a row 
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,11 @@ NUMBER_AT_ONCE = 1_000
 
 
 EVERY_ONE = Q()
+
+logger = logging.getLogger(__name__)
+
+_unknown_kinds: set[str] = set()
+"""Those that this process has complained of."""
 
 
 class LogLost(Exception):
@@ -366,7 +372,7 @@ def logged(row: Event) -> LoggedEvent:
     return LoggedEvent(
         position=NOT_YET if row.position is None else row.position,
         time=row.time,
-        kind=Kind(row.kind),
+        kind=_kind(row),
         workitem_uid=row.workitem_uid,
         before=before,
         after=after,
@@ -376,3 +382,18 @@ def logged(row: Event) -> LoggedEvent:
         subscriber=row.subscriber,
         reports_due=row.reports_due,
     )
+
+
+def _kind(row: Event) -> Kind:
+    """What happened. Of a kind that only a newer version knows, as during an upgrade: an update."""
+    try:
+        return Kind(row.kind)
+    except ValueError:
+        if row.kind not in _unknown_kinds:
+            _unknown_kinds.add(row.kind)
+            logger.warning(
+                "The log has events of the kind %s, which this version does not know: they are "
+                "told as updates.",
+                row.kind,
+            )
+        return Kind.UPDATED
