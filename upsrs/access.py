@@ -98,9 +98,18 @@ def sight(user: Any) -> Sight:
     return tuple(sorted(allowed, key=lambda keys: (keys.everyday, keys.attributes)))
 
 
+def may_listen(user: Any) -> bool:
+    """May this user subscribe, and so hear?"""
+    return policy().may(user, "view_workitem") and policy().may(user, "add_subscription")
+
+
+def acts_for(user: Any, ae_title: str, owner: Any | None) -> bool:
+    return user is None or policy().acts_for(user, ae_title, owner)
+
+
 def require_acts_for(user: Any, ae_title: str, owner: Any | None) -> None:
     """Refuse unless the user may act for this AE title."""
-    if user is not None and not policy().acts_for(user, ae_title, owner):
+    if not acts_for(user, ae_title, owner):
         raise errors.NotAuthorized("This AE title belongs to another account.")
 
 

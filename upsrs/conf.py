@@ -69,6 +69,9 @@ class Conf:
     TRUSTED_PROXIES = Setting(0, may_be_zero=True)
     """So many proxies in front add to X-Forwarded-For, which tells who is behind them."""
 
+    LOGIN_SECONDS = Setting(3.0)
+    """How often it is asked whether who has a socket open is still logged in, and still may."""
+
     PLACE_SECONDS = Setting(5.0)
     """How often the places of the connected subscriptions are stored, if they moved."""
 

@@ -28,6 +28,7 @@ from upsrs.models import Workitem
 from upsrs.places import Places
 from upsrs.reader import Reader
 from upsrs.traces import trace
+from upsrs.watch import Watch
 
 __all__ = ["Hub"]
 
@@ -80,6 +81,7 @@ class Hub:
         self._reader: Reader | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._starting = asyncio.Lock()
+        self.watch = Watch()
         self.places = Places(loop, listeners=self._all, position_of=self.position_of)
         self.catching_up = CatchingUp(
             place=lambda: Place(self.log_id, self.position),
@@ -101,6 +103,7 @@ class Hub:
         """A socket is gone; the last one ends the hub."""
         async with self._starting:
             self.outlets.discard(outlet)
+            self.watch.discard(outlet)
             if not self.outlets and self._reader is not None:
                 await self._stop()
 
@@ -116,6 +119,7 @@ class Hub:
             self.loop.create_task(wakeup.hear(self._reader.wake), name="upsrs-hear-wakeups"),
             self.loop.create_task(self.places.keep(), name="upsrs-keep-places"),
             self.loop.create_task(self._find_ended(), name="upsrs-find-ended"),
+            self.loop.create_task(self.watch.keep(), name="upsrs-watch-logins"),
         ]
 
     async def _stop(self) -> None:

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
-from typing import Protocol
+from typing import Any, Protocol
 
 from django.utils import timezone
 
@@ -24,10 +24,11 @@ from upsrs.dicom.reports import FIRST_MESSAGE_ID, LAST_MESSAGE_ID, Report
 from upsrs.errors import InvalidArgument
 from upsrs.events import LoggedEvent
 from upsrs.index import Index, Matched
+from upsrs.logins import Login
 from upsrs.models import Workitem
 from upsrs.subscribers import Hearing, Roster
 
-__all__ = ["Encoded", "Follower", "Frame", "Listener", "Outlet", "Subscriber"]
+__all__ = ["Encoded", "Follower", "Frame", "Listener", "Outlet", "Standing", "Subscriber"]
 
 UNKNOWN_AE = "UNKNOWN"
 """Who asked for a cancellation, if neither the request nor the account tells an AE title."""
@@ -37,8 +38,26 @@ Frame = tuple[bytes, bytes]
 """What a socket is told, in UTF-8: a beginning of its own, and the rest that is one for many."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How somebody stands who was let in before."""
+
+    user: Any
+    """None: the login has ended."""
+    may_listen: bool = False
+    sight: Sight = access.NOTHING
+
+
 class Outlet(Protocol):
     """One socket, as the hub sees it."""
+
+    login: Login
+    """What it was let in with."""
+    ae_title: str
+    """Whose events it hears; empty on the customer's channels."""
+
+    def stands(self, standing: Standing) -> None:
+        """How its user stands now: close, or go on with what may be seen now."""
 
     def hand(self, frame: Frame) -> None:
         """Take a frame; never blocks."""

@@ -8,7 +8,7 @@ one place between the changes, in every process, and its initial events reach wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -268,6 +268,12 @@ def open_channel(
             subscriber.save(using=write_alias(), update_fields=["told_restart_at"])
         taken_up = subscriptions.take_up(user, subscriber, here, after=after)
     return OpenedChannel(subscriber.ae_title, taken_up, known, restarted)
+
+
+def owners(ae_titles: Collection[str]) -> dict[str, Any]:
+    """AE title → the account that it belongs to."""
+    rows = Subscription.objects.using(write_alias()).filter(ae_title__in=ae_titles, ended_at=None)
+    return {row.ae_title: row.user for row in rows.select_related("user")} if ae_titles else {}
 
 
 def roster(subscription_uid: str) -> Roster:

@@ -207,6 +207,25 @@ async def test_no_credentials_are_refused_and_no_rights_are_told(backend, server
         assert await socket.closed() == 4403
 
 
+async def test_an_ended_login_and_a_withdrawn_right_end_open_sockets(backend, server, alice):
+    root = backend.tokens["root"]
+    async with (
+        Subscriber(server.general, alice) as hers,
+        Subscriber(server.general, root) as roots,
+    ):
+        await hers.subscribe({})
+        await roots.subscribe({})
+        code = """
+from django.contrib.auth.models import User
+from rest_framework.authtoken.models import Token
+Token.objects.get(user__username="root").delete()
+User.objects.get(username="alice").user_permissions.clear()
+"""
+        await in_thread(making.change, backend, code)
+        assert await hers.closed() == 4403
+        assert await roots.closed() == 4401
+
+
 async def test_somebody_elses_subscription_looks_like_none(backend, server, alice):
     async with Subscriber(server.general, alice) as socket:
         uid = (await socket.subscribe({}))["subscriptionUID"]

@@ -28,7 +28,8 @@ CLOSE_CODES: Mapping[int, str] = {
     4008: "too many bad messages in a row",
     4009: "a frame that is too large",
     4013: "the reader is too slow, or must resync: come back",
-    4403: "not allowed",
+    4401: "the login ended",
+    4403: "not allowed, or not any more",
     4404: "no such subscription, or not yours",
 }
 """What the server closes with. Without valid credentials the handshake itself is refused, 403."""

@@ -11,20 +11,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.contrib.auth.middleware import AuthenticationMiddleware
-from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpResponse
 from django.utils.http import is_same_domain
 from rest_framework.exceptions import APIException
-from rest_framework.request import Request
-from rest_framework.settings import api_settings
+
+from upsrs import logins
+from upsrs.logins import Login
 
 __all__ = ["authenticate"]
 
 
-def authenticate(scope: dict[str, Any]) -> Any | None:
+def authenticate(scope: dict[str, Any]) -> tuple[Any, Login] | None:
     """The user of a handshake; None if there is none, or the request comes from a foreign page.
 
     A browser sends cookies with whatever page opens the socket, and no same-origin rule stops it:
@@ -36,26 +34,17 @@ def authenticate(scope: dict[str, Any]) -> Any | None:
         return None
     outer = scope.get("user")
     if outer is not None and outer.is_authenticated:
-        return outer if outer.is_active else None
-    SessionMiddleware(_unused).process_request(request)
-    AuthenticationMiddleware(_unused).process_request(request)
-    classes: Any = api_settings.DEFAULT_AUTHENTICATION_CLASSES
-    authenticators = [chosen() for chosen in classes]
+        return (outer, logins.login_of_scope(scope, outer)) if outer.is_active else None
     try:
-        user: Any = Request(request, authenticators=authenticators).user
+        return logins.authenticated(request)
     except APIException:
         return None
-    return user if user.is_authenticated and user.is_active else None
 
 
 def _request(scope: dict[str, Any]) -> ASGIRequest:
     secure = scope.get("scheme") in ("wss", "https")
     http = {**scope, "type": "http", "method": "GET", "scheme": "https" if secure else "http"}
     return ASGIRequest(http, BytesIO())
-
-
-def _unused(request: Any) -> HttpResponse:
-    raise AssertionError("only the request half of the middleware is used")
 
 
 def _origin_is_ours(request: ASGIRequest) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from typing import Any
 
 from channels.consumer import AsyncConsumer
@@ -17,7 +18,8 @@ from upsrs.contract import BadMessage, SubscriptionRequest, UnsubscriptionReques
 from upsrs.database import in_database
 from upsrs.events import LogLost
 from upsrs.hub import Hub
-from upsrs.listeners import Follower, Frame, Listener
+from upsrs.listeners import Follower, Frame, Listener, Standing
+from upsrs.logins import Login
 from upsrs.origin import coming_from, meta_of
 from upsrs.subscriptions import Followed
 from upsrs.traces import trace
@@ -32,6 +34,7 @@ BINARY_FRAME = 4003
 BAD_MESSAGES = 4008
 FRAME_TOO_LARGE = 4009
 COME_BACK = 4013
+LOGIN_ENDED = 4401
 NOT_ALLOWED = 4403
 NO_SUCH_SUBSCRIPTION = 4404
 
@@ -59,6 +62,8 @@ class Channel(AsyncConsumer):
     base_send: Any
     user: Any = None
     """Who this is; None until the handshake is accepted."""
+    login: Login
+    ae_title = ""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -79,8 +84,8 @@ class Channel(AsyncConsumer):
     # Opening
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
-        user = await in_database(authenticate)(self.scope)
-        if user is None:
+        known = await in_database(authenticate)(self.scope)
+        if known is None:
             metrics.HANDSHAKES_REFUSED.labels("not_logged_in").inc()
             audit.refused(audit.Act.LOG_IN, None, NotAuthenticated())
             await self.base_send({"type": "websocket.close"})
@@ -97,11 +102,13 @@ class Channel(AsyncConsumer):
         self.heartbeats: dict[str, asyncio.TimerHandle] = {}
         self.hub = Hub.running()
         before_goodbye(self.hub.places.farewell)
-        self.user = user
+        self.user, self.login = known
+        self.context = copy_context()
         try:
             await in_database(access.require)(self.user, "view_workitem", "add_subscription")
             await self.hub.enter(self)
             await self.opened()
+            self.hub.watch.add(self)
         except errors.NotAuthorized as refusal:
             self._audit(refusal)
             self.close(NOT_ALLOWED)
@@ -318,6 +325,24 @@ class Channel(AsyncConsumer):
 
     def come_back(self) -> None:
         self.close(COME_BACK)
+
+    def stands(self, standing: Standing) -> None:
+        # The call comes from a task of the hub's: what is audited belongs to this socket.
+        self.context.run(self._stands, standing)
+
+    def _stands(self, standing: Standing) -> None:
+        if self.closing:
+            return
+        if standing.user is None:
+            audit.refused(audit.Act.LOG_IN, self.user, NotAuthenticated())
+            self.close(LOGIN_ENDED)
+        elif not standing.may_listen:
+            self._audit(errors.NotAuthorized())
+            self.close(NOT_ALLOWED)
+        else:
+            self.user = standing.user
+            for listener in self.listeners.values():
+                listener.sight = standing.sight
 
     # Closing
 

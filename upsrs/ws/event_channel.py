@@ -30,6 +30,7 @@ class EventChannel(Channel):
             self.user, ae_title, here=self.hub.places.here(), after=after
         )
         taken_up = opened.taken_up
+        self.ae_title = opened.ae_title
         listener = Subscriber(
             subscription_uid=taken_up.subscription_uid,
             connection_id=taken_up.connection_id,
