@@ -46,7 +46,7 @@ later.close();
 following.unsubscribe();
 
 // @ts-expect-error no such state
-follow("/ups-rs", { filter: { procedureStepState: "SHEDULED" } });
+follow("/ups-rs", { filter: { procedureStepState: "OPEN" } });
 // @ts-expect-error no such option
 follow("/ups-rs", { heartbeat: 30 });
 // @ts-expect-error not every notification has its workitem

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import sqlite3
 import time
@@ -117,6 +118,36 @@ async def fate(site, uid, *expected):
             return
         assert time.monotonic() < deadline, f"it is {found}, not {expected}"
         await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("guide", ["README.md", "docs/browser-client.md"])
+async def test_five_lines_follow_a_worklist_from_any_page(site, visit, guide):
+    """As they stand in the guide, as a file of the portal: no policy is in their way."""
+    uid = await asyncio.to_thread(site.make, WorklistLabel="AI-FIVE")
+    lines = re.findall(r"```js\n(import .*?)```", (CHECKOUT / guide).read_text(), re.S)[0]
+    assert len(lines.splitlines()) == 5
+    page = await visit(site, ANY_PAGE, "alice")
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    await page.route(
+        "**/five.js", lambda it: it.fulfill(body=lines, content_type="text/javascript")
+    )
+    await page.evaluate(
+        """document.head.append(
+          Object.assign(document.createElement("script"), { type: "module", src: "/five.js" }),
+        )"""
+    )
+    await heard(said, lambda texts: "Live" in texts and any("open now" in it for it in texts))
+    async with performer(site) as ris:
+        await ris.claim(uid, "2.25.8", "AI1")
+    await heard(said, lambda texts: f"STATE_REPORT {uid}" in texts)
+
+
+async def heard(said, claim):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not claim(said):
+        assert time.monotonic() < deadline, said
+        await asyncio.sleep(0.02)
 
 
 async def test_the_state_comes_first_and_then_each_change_in_order(site, follower):

@@ -19,6 +19,10 @@ __all__ = ["content_security_policy", "guarded", "is_script"]
 
 View = Callable[..., HttpResponse]
 
+FORBIDDEN = (
+    "Your account, {}, may not see the worklist. "
+    "Who runs the portal can give it the permission to view workitems."
+)
 MISSING = "There is no such workitem, or you may not see it any more."
 NOT_LOGGED_IN = "Your login has ended: log in again."
 
@@ -50,13 +54,20 @@ def _enter(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpR
     if not access.policy().may(user, "view_workitem"):
         if is_script(request):
             return JsonResponse({"message": "You may not see this worklist."}, status=403)
-        return render(request, "upsrs/board/forbidden.html", status=403)
+        return _refused(
+            request, 403, "Not your worklist yet", FORBIDDEN.format(user.get_username())
+        )
     try:
         return view(request, *args, **kwargs)
     except Http404:
         if is_script(request):
             return JsonResponse({"message": MISSING}, status=404)
-        return render(request, "upsrs/board/missing.html", {"message": MISSING}, status=404)
+        return _refused(request, 404, "Not there", MISSING)
+
+
+def _refused(request: HttpRequest, status: int, heading: str, message: str) -> HttpResponse:
+    told = {"heading": heading, "message": message, "may_go_on": status != 403}
+    return render(request, "upsrs/board/refused.html", told, status=status)
 
 
 def content_security_policy() -> str:
