@@ -253,10 +253,13 @@ def leave(left: Mapping[uuid.UUID, int | None]) -> None:
     gone = [Connection(pk=pk, place=position, closed_at=now) for pk, position in left.items()]
     with transaction.atomic(using=write_alias()):
         connections_left = Connection.objects.using(write_alias())
+        of = connections_left.filter(pk__in=left).values("subscription")
+        subscriptions = Subscription.objects.using(write_alias()).filter(pk__in=of).order_by("pk")
+        # First the subscriptions, then their sockets, as whoever takes one up: each would else
+        # hold what the other waits for.
+        waiting = list(subscriptions.select_for_update(no_key=True).values_list("pk", flat=True))
         connections_left.bulk_update(gone, ["place", "closed_at"], batch_size=400)
-        Subscription.objects.using(write_alias()).filter(
-            connections__in=connections_left.filter(pk__in=left)
-        ).update(waits_since=now)
+        Subscription.objects.using(write_alias()).filter(pk__in=waiting).update(waits_since=now)
     audit.closed(left)
 
 
@@ -275,7 +278,7 @@ def end_equal(user: Any, wanted: Mapping[str, str], reason: str) -> list[str]:
     access.require(user, "view_workitem", "add_subscription")
     with transaction.atomic(using=write_alias()):
         equal = _equal(user, _digest(wanted), include_busy=True)
-        ended = list(equal.order_by("created_at").values_list("uid", flat=True))
+        ended = list(equal.order_by("pk").values_list("uid", flat=True))
         Subscription.objects.using(write_alias()).filter(uid__in=ended).update(
             ended_at=instants.now(), end_reason=reason
         )

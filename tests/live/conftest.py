@@ -110,7 +110,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
             backend: Backend, *, env: dict[str, str] | None = None, **options: Any
         ) -> Any:
             log_path = tmp_path / f"daphne-{next(numbers)}.log"
-            return stack.enter_context(running(backend.env | (env or {}), log_path, **options))
+            return stack.enter_context(
+                running(backend.env | (env or {}), log_path, fork=True, **options)
+            )
 
         yield start_one
 
