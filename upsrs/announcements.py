@@ -9,8 +9,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.dispatch import Signal
 
-from upsrs.dicom.changes import Kind
-from upsrs.models import Workitem
+from upsrs.models import Event, Workitem
 
 __all__ = ["announce", "workitem_changed"]
 
@@ -28,16 +27,7 @@ A process killed between commit and call sends nothing: catch up by looking at t
 """
 
 
-def announce(
-    *,
-    workitem_uid: str,
-    kind: Kind,
-    state_before: str,
-    state_after: str,
-    actor: str,
-    cancellation_requested: bool,
-    using: str,
-) -> None:
+def announce(event: Event, *, using: str) -> None:
     """Send `workitem_changed` when the caller's transaction commits; nothing if it rolls back."""
     if not workitem_changed.has_listeners(Workitem):
         return
@@ -45,12 +35,12 @@ def announce(
     def send() -> None:
         workitem_changed.send_robust(
             Workitem,
-            workitem_uid=workitem_uid,
-            kind=kind.value,
-            state_before=state_before,
-            state_after=state_after,
-            actor=actor,
-            cancellation_requested=cancellation_requested,
+            workitem_uid=event.workitem_uid,
+            kind=event.kind,
+            state_before=event.state_before,
+            state_after=event.state_after,
+            actor=event.actor,
+            cancellation_requested=event.cancellation is not None,
         )
 
     transaction.on_commit(send, using=using, robust=True)

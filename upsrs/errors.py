@@ -31,6 +31,8 @@ patient data and no Transaction UID can leave through an error.
 
 from __future__ import annotations
 
+from typing import Self
+
 __all__ = [
     "AlreadyCompleted",
     "AlreadyInProgress",
@@ -65,9 +67,19 @@ class UPSError(Exception):
     status: int | None = None
     """The DICOM status (PS3.4 CC, PS3.7 Annex C), or None where DICOM has none."""
 
+    index: int | None = None
+    """Which of several workitems was refused, counted from 0; None where there was only one."""
+
     def __init__(self, detail: str = "") -> None:
         self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
         super().__init__(self.detail)
+
+    def at(self, index: int) -> Self:
+        """The same refusal, of the one with this index among several."""
+        self.index = index
+        self.detail = f"Workitem {index}: {self.detail}"
+        self.args = (self.detail,)
+        return self
 
 
 class InvalidDataset(UPSError):

@@ -22,7 +22,7 @@ from upsrs.dicom import changes
 from upsrs.dicom.changes import Kind
 from upsrs.dicom.dataset import JSONDataset
 from upsrs.dicom.matching import Snapshot
-from upsrs.models import Event, Log, write_alias
+from upsrs.models import Event, Log, Workitem, write_alias
 
 __all__ = [
     "Depth",
@@ -31,6 +31,7 @@ __all__ = [
     "LoggedEvent",
     "Place",
     "append",
+    "append_created",
     "depth",
     "extent",
     "logged",
@@ -56,6 +57,9 @@ NOT_YET = 2**63 - 1
 NUMBER_AT_ONCE = 1_000
 """So many events are numbered in one transaction, so that the counter is never held for long."""
 
+
+AT_ONCE = 500
+"""So many events are written by one statement."""
 
 EVERY_ONE = Q()
 
@@ -114,11 +118,52 @@ def append(
     SQLite has one writer at a time: there the order of writing is the order of commit, and the
     position is given at once. Elsewhere `number` gives it. Returns the primary key.
     """
-    position = None
-    if connections[using].vendor == "sqlite":
-        position = _next_position(using)
-    event = Event.objects.using(using).create(
-        position=position,
+    event = _event(
+        workitem_uid=workitem_uid,
+        before=before,
+        after=after,
+        kind=kind,
+        actor=actor,
+        cancellation=cancellation,
+        workitem_pk=workitem_pk,
+        subscriber=subscriber,
+        reports_due=reports_due,
+    )
+    _append([event], using)
+    return int(event.pk)
+
+
+def append_created(workitems: Sequence[Workitem], *, using: str) -> None:
+    """Append that these workitems are new, in order, as `append` would, by few statements."""
+    _append(
+        [
+            _event(
+                workitem_uid=workitem.uid,
+                before=None,
+                after=workitem.snapshot(),
+                kind=Kind.CREATED,
+                actor=workitem.changed_by,
+                workitem_pk=workitem.pk,
+            )
+            for workitem in workitems
+        ],
+        using,
+    )
+
+
+def _event(
+    *,
+    workitem_uid: str,
+    before: Snapshot | None,
+    after: Snapshot,
+    kind: Kind,
+    actor: str,
+    cancellation: JSONDataset | None = None,
+    workitem_pk: int,
+    subscriber: str = "",
+    reports_due: bool = False,
+) -> Event:
+    return Event(
         time=instants.now(),
         workitem_uid=workitem_uid,
         kind=kind.value,
@@ -138,29 +183,21 @@ def append(
         subscriber=subscriber,
         reports_due=reports_due,
     )
+
+
+def _append(rows: Sequence[Event], using: str) -> None:
+    if connections[using].vendor == "sqlite":
+        last = _take_positions(len(rows), using)
+        for position, row in enumerate(rows, last - len(rows) + 1):
+            row.position = position
+    Event.objects.using(using).bulk_create(rows, batch_size=AT_ONCE)
     # At every event, not once per transaction: a savepoint that rolls back takes its callbacks
     # with it. Robust: a callback of the portal that raises must not keep ours from running.
     transaction.on_commit(wakeup.wake, using=using, robust=True)
-    if kind != Kind.SUBSCRIPTION:
-        announcements.announce(
-            workitem_uid=workitem_uid,
-            kind=kind,
-            state_before=event.state_before,
-            state_after=event.state_after,
-            actor=event.actor,
-            cancellation_requested=cancellation is not None,
-            using=using,
-        )
-        audit.changed(
-            workitem_uid,
-            before.state if before else None,
-            after.state,
-            after.dataset,
-            user=event.actor,
-            asked_to_cancel=cancellation is not None,
-            using=using,
-        )
-    return int(event.pk)
+    told = [row for row in rows if row.kind != Kind.SUBSCRIPTION]
+    for row in told:
+        announcements.announce(row, using=using)
+    audit.changed(told, using=using)
 
 
 def _joined(values: tuple[str, ...]) -> str:
@@ -180,11 +217,12 @@ def _log(using: str) -> Log:
     return log
 
 
-def _next_position(using: str) -> int:
+def _take_positions(count: int, using: str) -> int:
+    """Give the next so many positions, on SQLite; the last of them."""
     counter = Log.objects.using(using).filter(pk=LOG)
-    if not counter.update(position=F("position") + 1):
+    if not counter.update(position=F("position") + count):
         _log(using)
-        counter.update(position=F("position") + 1)
+        counter.update(position=F("position") + count)
     return int(counter.values_list("position", flat=True)[0])
 
 

@@ -7,11 +7,12 @@ changes nothing. ``user=None`` is the portal's own trusted code.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from secrets import compare_digest
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from upsrs import access, audit, errors, events
 from upsrs.conf import conf, dataset_limits
@@ -25,9 +26,11 @@ __all__ = [
     "Created",
     "change_state",
     "create",
+    "create_many",
     "report_progress",
     "request_cancel",
     "retrieve",
+    "taken",
     "update",
 ]
 
@@ -68,6 +71,48 @@ def create(user: Any, dataset: JSONDataset, *, workitem_uid: str | None = None) 
     The UID is the argument, else SOP Instance UID (0008,0018) of the dataset; they must agree.
     """
     access.require(user, "add_workitem")
+    workitem, modified = _new(user, dataset, workitem_uid)
+    workitem.save(using=write_alias())
+    return Created(workitem.uid, modified)
+
+
+def create_many(user: Any, datasets: Iterable[JSONDataset]) -> list[Created]:
+    """Put many new workitems on the worklist, all or none, by few statements.
+
+    Each dataset tells its SOP Instance UID (0008,0018), and is judged as by `create`. The first
+    that is refused refuses the whole: ``index`` of the refusal says which it was, counted from 0.
+    Each workitem has its event, in the order given. As with Django's ``bulk_create`` no
+    ``post_save`` is sent; ``upsrs.signals.workitem_changed`` is, for each.
+    """
+    access.require(user, "add_workitem")
+    using = write_alias()
+    created: list[Created] = []
+    rows: list[Workitem] = []
+    refusal: errors.UPSError | None = None
+    for index, dataset in enumerate(datasets):
+        try:
+            workitem, modified = _new(user, dataset, None)
+            workitem.check_new()
+        except errors.UPSError as refused:
+            refusal = refused.at(index)
+            break
+        rows.append(workitem)
+        created.append(Created(workitem.uid, modified))
+    Workitem.refuse_taken(rows, using=using)
+    if refusal is not None:
+        raise refusal
+    try:
+        with transaction.atomic(using=using):
+            Workitem.insert(rows, using=using)
+            events.append_created(rows, using=using)
+    except IntegrityError:
+        Workitem.refuse_taken(rows, using=using)  # by somebody who was quicker
+        raise
+    return created
+
+
+def _new(user: Any, dataset: JSONDataset, workitem_uid: str | None) -> tuple[Workitem, bool]:
+    """What is to be created, and whether the server filled in what was left open."""
     ds = _normalised(dataset)
     if dicom_json.pop_transaction_uid(ds):
         raise errors.AttributeNotAllowed(
@@ -90,8 +135,12 @@ def create(user: Any, dataset: JSONDataset, *, workitem_uid: str | None = None) 
         ds[WORKLIST_LABEL] = dicom_json.make("WorklistLabel", conf.DEFAULT_WORKLIST_LABEL)
     workitem = Workitem(uid=uid, dataset=ds)
     workitem.changed_by = _name(user)
-    workitem.save(using=write_alias())
-    return Created(uid, modified)
+    return workitem, modified
+
+
+def taken(workitem_uids: Iterable[str]) -> set[str]:
+    """Those of these UIDs that no new workitem can have, since another has it, or had."""
+    return set(Workitem.taken(list(workitem_uids), using=write_alias()))
 
 
 def retrieve(user: Any, workitem_uid: str) -> JSONDataset:

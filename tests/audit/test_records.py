@@ -6,6 +6,7 @@ import logging
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.db.models import QuerySet
 from rest_framework.test import APIClient
 
 from tests import datasets
@@ -117,10 +118,14 @@ def test_a_change_and_its_record_are_one_transaction(alice, messages):
 
 
 def test_a_record_that_cannot_be_written_with_its_change_undoes_it(alice, monkeypatch):
-    def fail(*_, **__):
-        raise DatabaseError("no room")
+    write = QuerySet.bulk_create
 
-    monkeypatch.setattr(AuditRecord, "save", fail)
+    def full(rows, *given, **named):
+        if rows.model is AuditRecord:
+            raise DatabaseError("no room")
+        return write(rows, *given, **named)
+
+    monkeypatch.setattr(QuerySet, "bulk_create", full)
     with pytest.raises(DatabaseError):
         workitems.create(alice, datasets.dataset())
     assert not Workitem.objects.exists()

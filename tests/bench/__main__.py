@@ -13,6 +13,7 @@ import sys
 BENCHES = {
     "fan_out": "deliveries a second, beside a plain Channels app and nchan",
     "match": "whom an event concerns, of many subscriptions",
+    "ingest": "workitems created a second, one by one and many at once",
     "search": "a search by each key of every day",
     "admin": "the administrator's list with a million rows",
 }
@@ -22,7 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description=(__doc__ or "").splitlines()[0],
-        epilog="\n".join(f"{name:10} {what}" for name, what in BENCHES.items()),
+        epilog="\n".join(f"{name:12} {what}" for name, what in BENCHES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="all, unless some are named")

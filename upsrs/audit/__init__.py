@@ -11,7 +11,7 @@ took, which is recorded, and from the log (`upsrs.told`).
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,11 +20,10 @@ from django.db import transaction
 from upsrs import instants
 from upsrs.audit.acts import Act, act_of, is_alarming, is_audited
 from upsrs.audit.messages import Refusal
-from upsrs.audit.recorder import Entry, emit, flush, is_heard, record
+from upsrs.audit.recorder import AT_ONCE, Entry, emit, flush, is_heard, record
 from upsrs.dicom import dataset as dicom_json
-from upsrs.dicom.dataset import JSONDataset
 from upsrs.errors import UPSError
-from upsrs.models import AuditRecord, write_alias
+from upsrs.models import AuditRecord, Event, write_alias
 from upsrs.origin import origin
 
 __all__ = [
@@ -49,24 +48,37 @@ def name_of(user: Any) -> str:
     return "" if user is None or user.is_anonymous else str(user.get_username())[:NAME_LENGTH]
 
 
-def changed(
-    workitem_uid: str,
-    state_before: str | None,
-    state_after: str,
-    dataset: JSONDataset,
-    *,
-    user: str,
-    asked_to_cancel: bool,
-    using: str,
-) -> None:
-    """A workitem is changed in the caller's transaction: the record commits with it, or not at all."""
-    act = act_of(state_before, state_after, asked=asked_to_cancel)
-    row = _row(act, user, workitem_uid=workitem_uid)
-    row.save(force_insert=True, using=using)
+def changed(events: Sequence[Event], *, using: str) -> None:
+    """What these events tell of is changed in the caller's transaction.
+
+    The records commit with it, or not at all.
+    """
+    rows = [
+        _row(
+            act_of(
+                event.state_before or None, event.state_after, asked=event.cancellation is not None
+            ),
+            event.actor,
+            workitem_uid=event.workitem_uid,
+        )
+        for event in events
+    ]
+    AuditRecord.objects.using(using).bulk_create(rows, batch_size=AT_ONCE)
     if is_heard():
-        patient_id = str(dicom_json.first(dataset, "PatientID", ""))
-        entry = Entry(row, is_written=True, patient_id=patient_id)
-        transaction.on_commit(lambda: emit(entry), using=using, robust=True)
+        entries = [
+            Entry(row, is_written=True, patient_id=_patient_id(event))
+            for row, event in zip(rows, events, strict=True)
+        ]
+
+        def committed() -> None:
+            for entry in entries:
+                emit(entry)
+
+        transaction.on_commit(committed, using=using, robust=True)
+
+
+def _patient_id(event: Event) -> str:
+    return str(dicom_json.first(event.dataset, "PatientID", ""))
 
 
 def done(

@@ -25,7 +25,7 @@ from upsrs.conf import conf
 from upsrs.models import AuditRecord, Workitem, write_alias
 from upsrs.traces import trace
 
-__all__ = ["Entry", "emit", "flush", "is_heard", "logger", "record"]
+__all__ = ["AT_ONCE", "Entry", "emit", "flush", "is_heard", "logger", "record"]
 
 AT_ONCE = 500
 """So many records are one statement."""

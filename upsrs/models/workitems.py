@@ -8,7 +8,7 @@ it decides from the locked row, so that no stale object undoes another's work, a
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NoReturn, cast
 
@@ -32,6 +32,12 @@ PROCEDURE_STEP_STATE = "00741000"
 MODIFICATION_DATETIME = "00404010"
 PROGRESS_INFORMATION = "00741002"
 CANCELLATION_DATETIME = "00404052"
+
+
+REMOVED = "A workitem with this UID existed, ended and was removed."
+
+AT_ONCE = 500
+"""So many rows are looked for, or written, by one statement."""
 
 
 def write_alias() -> str:
@@ -192,6 +198,46 @@ class Workitem(models.Model):
         """Refused: a worklist's readers would never hear of it."""
         type(self).objects.all().delete()
 
+    def check_new(self) -> None:
+        """Refuse what `save` would refuse of a new workitem, but for a UID that is taken."""
+        self._check(None)
+
+    @classmethod
+    def insert(cls, workitems: Sequence[Workitem], *, using: str) -> None:
+        """Insert new workitems by few statements, in the caller's transaction.
+
+        Each has passed `check_new`. No signal is sent, so the caller appends their events. Raises
+        ``IntegrityError`` if a UID is taken.
+        """
+        for workitem in workitems:
+            workitem.version = 1
+        rows: models.QuerySet[Workitem] = models.QuerySet(cls, using=using)
+        rows.bulk_create(workitems, batch_size=AT_ONCE)
+        keys = [row for one in workitems for row in _rows(one, _keys(one.snapshot()))]
+        WorkitemKey.objects.using(using).bulk_create(keys, batch_size=AT_ONCE)
+
+    @classmethod
+    def refuse_taken(cls, workitems: Sequence[Workitem], *, using: str) -> None:
+        """Refuse the first whose UID an earlier one of them has, or another workitem, or had."""
+        taken = cls.taken([workitem.uid for workitem in workitems], using=using)
+        seen: set[str] = set()
+        for index, workitem in enumerate(workitems):
+            if workitem.uid in taken or workitem.uid in seen:
+                detail = REMOVED if taken.get(workitem.uid) is Tombstone else ""
+                raise errors.DuplicateWorkitem(detail).at(index)
+            seen.add(workitem.uid)
+
+    @classmethod
+    def taken(cls, workitem_uids: Sequence[str], *, using: str) -> dict[str, type[models.Model]]:
+        """Those of these UIDs that no new workitem can have: UID → `Workitem` or `Tombstone`."""
+        found: dict[str, type[models.Model]] = {}
+        for model in (cls, Tombstone):
+            rows = model._base_manager.using(using)
+            for first in range(0, len(workitem_uids), AT_ONCE):
+                some = rows.filter(uid__in=workitem_uids[first : first + AT_ONCE])
+                found |= dict.fromkeys(some.values_list("uid", flat=True), model)
+        return found
+
     def snapshot(self) -> matching.Snapshot:
         return matching.snapshot(self.dataset, requester=self.performer)
 
@@ -205,13 +251,9 @@ class Workitem(models.Model):
             if row is None:
                 raise errors.NoSuchWorkitem
             self._keep_unnamed(row, update_fields)
-        self.before = row.snapshot() if row else None
-        self.dataset = self._checked_dataset(row)
-        self._check_move(row, using)
-        self._derive_columns()
-        self.finished_at = row.finished_at if row else None
-        if self.state in states.FINAL and (row is None or row.state != self.state):
-            self.finished_at = instants.now()
+        self._check(row)
+        if row is None and Tombstone.objects.using(using).filter(uid=self.uid).exists():
+            raise errors.DuplicateWorkitem(REMOVED)
         read_version = self.version
         self.version = row.version + 1 if row else 1
         try:
@@ -221,6 +263,16 @@ class Workitem(models.Model):
             # The row is as it was: this object may try again.
             self.version = read_version
             raise
+
+    def _check(self, row: Workitem | None) -> None:
+        """Refuse what may not be saved over this row, or as a new one; read the columns."""
+        self.before = row.snapshot() if row else None
+        self.dataset = self._checked_dataset(row)
+        self._check_move(row)
+        self._derive_columns()
+        self.finished_at = row.finished_at if row else None
+        if self.state in states.FINAL and (row is None or row.state != self.state):
+            self.finished_at = instants.now()
 
     def _keep_unnamed(self, row: Workitem, update_fields: Iterable[str] | None) -> None:
         """Take from the row what this save does not mean to write."""
@@ -264,7 +316,7 @@ class Workitem(models.Model):
             _fill_cancellation_datetime(ds)
         return dict(sorted(ds.items()))
 
-    def _check_move(self, row: Workitem | None, using: str) -> None:
+    def _check_move(self, row: Workitem | None) -> None:
         """The one state machine, whichever door the change came through (PS3.4 CC.1.1)."""
         state = states.parse_state(self.state)
         before = State(row.state) if row else None
@@ -274,10 +326,6 @@ class Workitem(models.Model):
             if self.uid in (uids.GLOBAL_SUBSCRIPTION, uids.FILTERED_GLOBAL_SUBSCRIPTION):
                 raise errors.InvalidArgument(
                     "This UID is reserved for the subscriptions of the standard.", name="uid"
-                )
-            if Tombstone.objects.using(using).filter(uid=self.uid).exists():
-                raise errors.DuplicateWorkitem(
-                    "A workitem with this UID existed, ended and was removed."
                 )
             self.transaction_uid = ""
             return
@@ -313,9 +361,7 @@ class Workitem(models.Model):
             return
         keys = WorkitemKey.objects.using(using)
         keys.filter(workitem=self).delete()
-        keys.bulk_create(
-            WorkitemKey(workitem=self, name=name, value=value) for name, value in wanted
-        )
+        keys.bulk_create(_rows(self, wanted))
 
 
 class Tombstone(models.Model):
@@ -394,6 +440,10 @@ def _keys(snapshot: matching.Snapshot) -> list[tuple[str, str]]:
         WorkitemKey.Name.PERFORMED: matching.performed_stations(ds),
     }
     return sorted({(name.value, cast(str, v)) for name, values in found.items() for v in values})
+
+
+def _rows(workitem: Workitem, keys: Iterable[tuple[str, str]]) -> Iterator[WorkitemKey]:
+    return (WorkitemKey(workitem=workitem, name=name, value=value) for name, value in keys)
 
 
 def _changed(row: Workitem, saved: Workitem) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from upsrs import instants, workitems
-from upsrs.dicom import files
+from upsrs.dicom import dataset as dicom_json, files
 from upsrs.dicom.dataset import JSONDataset
-from upsrs.errors import DuplicateWorkitem, NoSuchWorkitem, UPSError, WorkitemGone
+from upsrs.errors import DuplicateWorkitem, UPSError
 from upsrs.management import headers
 
 WORKITEM_CODES = {
@@ -33,6 +35,11 @@ WORKITEM_CODES = {
 """PS3.16 CID 9231, which is extensible; coding scheme DCM."""
 
 DEFAULT_RETRIEVE_AE = "PACS"
+
+AT_ONCE = 200
+"""So many workitems are one transaction: who listens hears of the first before the last is made."""
+
+OUTCOMES = SCHEDULED, KNOWN, REFUSED = ("scheduled", "already scheduled", "refused")
 
 
 class Command(BaseCommand):
@@ -70,10 +77,11 @@ class Command(BaseCommand):
             found = self._gather(options["path"])
             for path, reason in found.skipped:
                 self.stderr.write(f"skipped {path}: {reason}", self.style.WARNING)
-            counts = {"scheduled": 0, "already scheduled": 0, "refused": 0}
-            for study in found.studies.values():
-                counts[self._schedule(study, order, dry_run=options["dry_run"])] += 1
-        summary = ", ".join(f"{count} {what}" for what, count in counts.items())
+            counts = Counter[str]()
+            studies = iter(found.studies.values())
+            while batch := list(islice(studies, AT_ONCE)):
+                counts.update(self._schedule(batch, order, dry_run=options["dry_run"]))
+        summary = ", ".join(f"{counts[what]} {what}" for what in OUTCOMES)
         dry = " (dry run: nothing was written)" if options["dry_run"] else ""
         self.stdout.write(
             f"{_count(len(found.studies), 'study', 'studies')} in {found.read} DICOM files: "
@@ -90,19 +98,43 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}") from None
 
-    def _schedule(self, study: files.Study, order: files.Order, *, dry_run: bool) -> str:
-        uid = study.workitem_uid(order)
-        try:
-            dataset, words = study.workitem(order)
-            outcome = _outcome(uid) if dry_run else _create(uid, dataset)
-        except UPSError as refusal:
-            self.stderr.write(f"refused study {study.uid}: {refusal.detail}", self.style.ERROR)
-            return "refused"
-        for word in words:
-            self.stderr.write(f"study {study.uid}: {word}", self.style.WARNING)
+    def _schedule(
+        self, studies: Sequence[files.Study], order: files.Order, *, dry_run: bool
+    ) -> list[str]:
+        """Schedule what is new of these studies in one transaction; the outcome of each."""
+        made: dict[str, tuple[files.Study, JSONDataset]] = {}
+        outcomes = []
+        for study in studies:
+            try:
+                dataset, words = study.workitem(order)
+            except UPSError as refusal:
+                outcomes.append(self._refuse(study, refusal))
+                continue
+            uid = study.workitem_uid(order)
+            made[uid] = (study, {**dataset, "00080018": dicom_json.make("SOPInstanceUID", uid)})
+            for word in words:
+                self.stderr.write(f"study {study.uid}: {word}", self.style.WARNING)
+        known = workitems.taken(made)
+        fresh = {uid: dataset for uid, (_, dataset) in made.items() if uid not in known}
+        refused = {} if dry_run else _create(fresh)
+        for uid, (study, _) in made.items():
+            why = refused.get(uid)
+            if why is None or isinstance(why, DuplicateWorkitem):
+                is_new = uid in fresh and why is None
+                outcomes.append(self._tell(study, uid, is_new=is_new, dry_run=dry_run))
+            else:
+                outcomes.append(self._refuse(study, why))
+        return outcomes
+
+    def _refuse(self, study: files.Study, refusal: UPSError) -> str:
+        self.stderr.write(f"refused study {study.uid}: {refusal.detail}", self.style.ERROR)
+        return REFUSED
+
+    def _tell(self, study: files.Study, uid: str, *, is_new: bool, dry_run: bool) -> str:
+        outcome = SCHEDULED if is_new else KNOWN
+        style = self.style.SUCCESS if is_new else self.style.HTTP_NOT_MODIFIED
+        would = "would be " if dry_run and is_new else ""
         series = _count(len(study.series), "series", "series")
-        style = self.style.SUCCESS if outcome == "scheduled" else self.style.HTTP_NOT_MODIFIED
-        would = "would be " if dry_run and outcome == "scheduled" else ""
         self.stdout.write(
             f"{style(would + outcome)} {uid}: {series}, {_count(study.instances, 'instance', 'instances')} "
             f"of study {study.uid}"
@@ -110,23 +142,20 @@ class Command(BaseCommand):
         return outcome
 
 
-def _create(uid: str, dataset: JSONDataset) -> str:
-    try:
-        workitems.create(None, dataset, workitem_uid=uid)
-    except DuplicateWorkitem:
-        return "already scheduled"
-    return "scheduled"
-
-
-def _outcome(uid: str) -> str:
-    """What `_create` would answer."""
-    try:
-        workitems.retrieve(None, uid)
-    except WorkitemGone:
-        return "already scheduled"
-    except NoSuchWorkitem:
-        return "scheduled"
-    return "already scheduled"
+def _create(datasets: Mapping[str, JSONDataset]) -> dict[str, UPSError]:
+    """Create all that can be; the others with their refusals, by UID."""
+    wanted = dict(datasets)
+    refused: dict[str, UPSError] = {}
+    while wanted:
+        try:
+            workitems.create_many(None, wanted.values())
+        except UPSError as refusal:
+            uid = list(wanted)[refusal.index or 0]
+            refused[uid] = refusal
+            del wanted[uid]
+        else:
+            break
+    return refused
 
 
 def _order(options: dict[str, Any]) -> files.Order:
