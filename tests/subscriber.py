@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,8 @@ SILENCE_SECONDS = 0.5
 
 JUDGED_CHARACTERS = 8_192
 """Longer ones say the same, only more of it: judging them takes longer than the tests allow."""
+
+UID_OF_SUBSCRIPTION = re.compile(r'"subscriptionUID": ?"2\.25\.(?:0|[1-9]\d{0,38})"')
 
 FILTERED_GLOBAL = "1.2.840.10008.5.1.4.34.5.1"
 FORMATS = FormatChecker(["date-time"])
@@ -60,13 +63,25 @@ def checked(
     for text in forbidden:
         assert text not in frame, "a forbidden text is in the frame"
         assert text not in plain, "a forbidden text is in the message"
+    _judge(frame, message, channel)
+    return message
+
+
+_judged: set[tuple[str, str]] = set()
+"""What has been found good: fifty sockets hear the same, each with its own subscriptionUID."""
+
+
+def _judge(frame: str, message: Message, channel: str) -> None:
+    anonymous = UID_OF_SUBSCRIPTION.sub('"subscriptionUID":"2.25.0"', frame, count=1)
+    if (channel, anonymous) in _judged:
+        return
     if "eventType" in message:
         _check_notification(message)
     else:
         _check_problem(message)
     if len(frame) <= JUDGED_CHARACTERS:
         channels.judge(message, channel)
-    return message
+    _judged.add((channel, anonymous))
 
 
 def _no_json(constant: str) -> None:

@@ -74,7 +74,7 @@ def memory(server) -> int:
 @on_postgres
 async def test_reports_wait_for_their_reader_and_hold_up_nobody(backend, server):
     alice = backend.tokens["alice"]
-    uids = await make(backend, "LARGE", 1_000)
+    uids = await make(backend, "LARGE", 400)
     async with (
         Performer(server, backend) as ris,
         Subscriber(server.general, alice) as lively,
@@ -104,7 +104,7 @@ async def test_reports_wait_for_their_reader_and_hold_up_nobody(backend, server)
             assert time.monotonic() - began < 1, "the others are held up"
             grown.append(memory(server) - before)
             await asyncio.sleep(0.2)
-        assert max(grown) < 20 * MiB, f"{max(grown) / MiB:.0f} MiB"
+        assert max(grown) < 6 * MiB, f"{max(grown) / MiB:.0f} MiB"
         assert len(slow.messages) < len(uids)
 
         slow.resume()
@@ -121,7 +121,7 @@ async def test_what_was_missed_waits_for_its_reader_too(backend, server):
     alice = backend.tokens["alice"]
     async with Subscriber(server.general, alice) as socket:
         uid = (await socket.subscribe({}, initialState=False))["subscriptionUID"]
-    uids = await make(backend, "LARGE", 250)
+    uids = await make(backend, "LARGE", 100)
     async with narrow(f"{server.specific(uid)}?after=0", server.port, alice) as slow:
         slow.pause()
         await asyncio.sleep(2)
@@ -130,45 +130,16 @@ async def test_what_was_missed_waits_for_its_reader_too(backend, server):
         await slow.next()
         heard = [await slow.next() for _ in uids]
         assert [message["workitemUID"] for message in heard] == uids
-        assert [message["eventId"] for message in heard] == list(range(1, 251))
+        assert [message["eventId"] for message in heard] == list(range(1, 101))
         assert await slow.hears_nothing()
 
 
 @on_postgres
 async def test_a_burst_does_not_close_who_reads(backend, server):
-    """200 workitems in one transaction: some 4 MB that are due at one moment."""
+    """150 workitems in one transaction: some 3 MB that are due at one moment."""
     alice = backend.tokens["alice"]
     async with Subscriber(server.general, alice) as socket:
         await socket.subscribe({}, initialState=False)
-        uids = await make(backend, "LARGE", 200, at_once=200)
+        uids = await make(backend, "LARGE", 150, at_once=150)
         heard = [await socket.next() for _ in uids]
         assert [message["workitemUID"] for message in heard] == uids
-
-
-@on_sqlite
-async def test_who_stands_still_while_much_happens_is_closed_and_misses_nothing(backend, server):
-    alice = backend.tokens["alice"]
-    async with (
-        Subscriber(server.general, alice) as lively,
-        narrow(server.general, server.port, alice) as slow,
-    ):
-        await lively.subscribe({}, initialState=False)
-        confirmation = await slow.subscribe({"worklistLabel": "LARGE"}, initialState=False)
-        before = memory(server)
-        slow.pause()
-        uids = await make(backend, "LARGE", 400, at_once=10)
-        heard = [(await lively.next())["workitemUID"] for _ in uids]
-        assert heard == uids, "the others are held up"
-        assert memory(server) - before < 30 * MiB
-        await asyncio.sleep(3)  # longer than a burst may take to be read
-        assert await slow.closed() in (4013, 1006)
-    taken = [message["eventId"] for message in slow.messages if "workitem" in message]
-    assert len(taken) < len(uids)
-    uid = confirmation["subscriptionUID"]
-    async with Subscriber(server.specific(uid), alice) as socket:
-        assert (await socket.next())["subscription"]["resync"] is False
-        first = (await socket.next())["eventId"]
-        assert first <= len(taken) + 1, "a gap"
-        rest = [(await socket.next())["eventId"] for _ in range(len(uids) - first)]
-        assert [first, *rest] == list(range(first, len(uids) + 1))
-        assert await socket.hears_nothing()
