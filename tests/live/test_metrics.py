@@ -19,6 +19,8 @@ pytestmark = pytest.mark.asyncio
 
 DELAY_SECONDS = 1.5
 
+LOST = "upsrs_wakeups_lost_total"
+
 COMMITTED_LATE = f"""
 import time
 from django.db import transaction
@@ -88,7 +90,6 @@ async def test_known_traffic_is_read_back(backend, server):
         'upsrs_handshakes_refused_total{reason="not_logged_in"}': 1,
         "upsrs_resumes_total": 0,
         "upsrs_resyncs_total": 0,
-        "upsrs_wakeups_lost_total": 0,
     }
     await numbers(backend, server, traffic)
 
@@ -123,11 +124,9 @@ async def test_known_traffic_is_read_back(backend, server):
     database = {"DATABASE_URL": backend.env["DATABASE_URL"]}
     await asyncio.to_thread(shell, database, PRELUDE + COMMITTED_LATE)
     unwoken = float(backend.name != "sqlite")  # a look at SQLite's file is as good as a wake-up
-    after = await numbers(
-        backend,
-        server,
-        {"upsrs_delivery_lag_seconds_count": 7, "upsrs_wakeups_lost_total": unwoken},
-    )
+    after = await numbers(backend, server, {"upsrs_delivery_lag_seconds_count": 7})
+    # At least: on a busy machine a look at the log may be faster than a wake-up on its way.
+    assert after.get(LOST, 0) - before.get(LOST, 0) >= unwoken
     assert longer_than_a_second(after) == longer_than_a_second(before) + 1
     grew = after["upsrs_delivery_lag_seconds_sum"] - before["upsrs_delivery_lag_seconds_sum"]
     assert grew >= DELAY_SECONDS
