@@ -50,7 +50,7 @@ def test_a_silent_layer_holds_up_no_writer_and_is_let_go(layer):
     started = time.monotonic()
     for _ in range(1_000):
         wakeup.wake()
-    assert time.monotonic() - started < 0.2
+    assert time.monotonic() - started < 1
     layer.silent = False
     deadline = time.monotonic() + 10
     while not layer.arrived.wait(0.1):

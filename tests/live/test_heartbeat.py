@@ -42,8 +42,8 @@ async def _idle(backend, start) -> None:
         asked = time.monotonic()
         await beating.initial_state()
         await silent.subscribe({"worklistLabel": "*"}, initialState=False)
-        beat = await beating.next(SHORTEST + 3)
-        assert SHORTEST - 1 < time.monotonic() - asked < SHORTEST + 2
+        beat = await beating.next(SHORTEST + 10)
+        assert SHORTEST - 1 < time.monotonic() - asked < SHORTEST + 10
         assert beat["heartbeat"] is True
         assert beat["eventId"] == 1
         assert beat["subscriptionUID"] == confirmation["subscriptionUID"]

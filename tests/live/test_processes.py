@@ -21,7 +21,7 @@ from tests.subscriber import Subscriber
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.postgres, pytest.mark.redis]
 
-SOON = 2.0
+SOON = 10.0
 """Seconds within which one process hears of what another did, with Redis or without."""
 
 
