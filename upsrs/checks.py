@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
-from django.db import connections
+from django.db import connections, router
 from django.utils.module_loading import import_string
 
 from upsrs.conf import Conf, Setting, conf
@@ -39,6 +41,22 @@ def check_database(**_: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register("upsrs")
+def check_one_database(**_: Any) -> list[CheckMessage]:
+    """Change and event commit together, and subscriptions point to users: all in one database."""
+    models = (*apps.get_app_config("upsrs").get_models(), get_user_model())
+    if len({router.db_for_write(model) for model in models}) == 1:
+        return []
+    return [
+        Error(
+            "The models of upsrs and the portal's users are not in one database: foreign keys and "
+            "transactions do not reach across.",
+            hint="Let DATABASE_ROUTERS send upsrs where the users are, or both elsewhere.",
+            id="upsrs.E009",
+        )
+    ]
 
 
 @register("upsrs")

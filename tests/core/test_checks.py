@@ -31,6 +31,17 @@ def test_deferred_transactions_on_sqlite_are_warned_of(monkeypatch):
     assert ids(checks.check_database()) == ["upsrs.W002"]
 
 
+class OfTheWorklist:
+    def db_for_write(self, model, **hints):
+        return "worklist" if model._meta.app_label == "upsrs" else None
+
+
+def test_users_where_no_foreign_key_reaches_are_refused(settings):
+    settings.DATABASE_ROUTERS = [OfTheWorklist()]
+    (error,) = checks.check_one_database()
+    assert error.id == "upsrs.E009"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

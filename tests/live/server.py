@@ -138,7 +138,11 @@ class Server:
         application: str = "portal.asgi:application",
         pin: Callable[[], None] | None = None,
         fork: bool = False,
+        python: str = sys.executable,
+        directory: Path = CHECKOUT,
     ) -> None:
+        self.python = python
+        self.directory = directory
         self.program = program
         self.application = application
         self.pin = pin
@@ -192,9 +196,9 @@ class Server:
             return Fork(module, cwd=CHECKOUT, env=env, output=self.log_path)
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", *module],
+                [self.python, "-m", *module],
                 preexec_fn=self.pin,
-                cwd=CHECKOUT,
+                cwd=self.directory,
                 env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -45,6 +45,8 @@ class UPSView(APIView):
     renderer_classes = (media.DatasetsRenderer,)
     parser_classes = (media.Unparsed,)
     content_negotiation_class = media.Negotiation
+    versioning_class = None
+    """The standard's resources have one version; a portal's scheme would find none in their URLs."""
 
     _ignore_model_permissions = True
     """DRF's own name: DjangoModelPermissions, a usual default of portals, fails on a view without
