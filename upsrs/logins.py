@@ -80,7 +80,8 @@ def authenticated(request: HttpRequest) -> tuple[Any, Login] | None:
     classes: Any = api_settings.DEFAULT_AUTHENTICATION_CLASSES
     asked = Request(request, authenticators=[chosen() for chosen in classes])
     user: Any = asked.user
-    if not (user.is_authenticated and user.is_active):
+    if user is None or not (user.is_authenticated and user.is_active):
+        # DRF's UNAUTHENTICATED_USER may be None.
         return None
     return user, login_of(asked)
 
