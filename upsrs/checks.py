@@ -12,6 +12,7 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections, router
 from django.utils.module_loading import import_string
 
+from upsrs.access import Policy
 from upsrs.conf import Conf, Setting, conf
 from upsrs.models import write_alias
 
@@ -61,38 +62,42 @@ def check_one_database(**_: Any) -> list[CheckMessage]:
 
 @register("upsrs")
 def check_settings(**_: Any) -> list[CheckMessage]:
-    found: list[CheckMessage] = []
-    for name, setting in vars(Conf).items():
-        if not isinstance(setting, Setting):
-            continue
-        value, wanted = getattr(conf, name), type(setting.default)
-        number = wanted in (int, float)
-        fits = (
-            isinstance(value, int | float)
-            and not isinstance(value, bool)
-            and (value > 0 or (value == 0 and setting.may_be_zero))
-            if number
-            else isinstance(value, wanted)
+    known = {it.name: it for it in vars(Conf).values() if isinstance(it, Setting)}
+    found: list[CheckMessage] = [
+        Error(f"{name} must be {setting.wanted}.", id="upsrs.E003")
+        for name, setting in known.items()
+        if not setting.allows(getattr(settings, name, setting.default))
+    ]
+    found += [
+        checks.Warning(
+            f"{name} is no setting of upsrs, and does nothing.",
+            hint="docs/settings.md has them all.",
+            id="upsrs.W010",
         )
-        if not fits:
-            kind = "True or False" if wanted is bool else "a string"
-            numbers = "a number, 0 or more" if setting.may_be_zero else "a number above 0"
-            found.append(
-                Error(
-                    f"{setting.name} must be {numbers if number else kind}.",
-                    id="upsrs.E003",
-                )
-            )
-    if found:
+        for name in dir(settings)
+        if name.startswith("UPSRS_") and name not in known
+    ]
+    if any(message.id == "upsrs.E003" for message in found):
         return found
     try:
-        import_string(conf.POLICY)
+        chosen = import_string(conf.POLICY)
     except ImportError:
+        chosen = None
         found.append(
             Error(
                 "UPSRS_POLICY names no class that can be imported.",
                 hint='Give a dotted path, like "portal.access.Policy".',
                 id="upsrs.E004",
+            )
+        )
+    asked = [name for name in vars(Policy) if not name.startswith("_")]
+    missing = [name for name in asked if chosen and not callable(getattr(chosen, name, None))]
+    if missing:
+        found.append(
+            Error(
+                f"The class in UPSRS_POLICY does not answer: {', '.join(missing)}.",
+                hint="Derive it from upsrs.access.ModelPermissionPolicy.",
+                id="upsrs.E011",
             )
         )
     if conf.LOG_RETENTION_SECONDS < conf.SUBSCRIPTION_TTL_SECONDS:

@@ -6,6 +6,7 @@ A setting is read from the portal's settings at the moment of use: nothing is ca
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
@@ -19,11 +20,13 @@ T = TypeVar("T")
 
 
 class Setting(Generic[T]):
-    """One setting, ``UPSRS_<NAME>``."""
+    """One setting, ``UPSRS_<NAME>``. Its default tells its type; a whole number stays whole."""
 
-    def __init__(self, default: T, *, may_be_zero: bool = False) -> None:
+    def __init__(self, default: T, *, may_be_zero: bool = False, at_most: float = math.inf) -> None:
+        """``at_most`` bounds a number, or the characters of a text and of each in a list."""
         self.default = default
         self.may_be_zero = may_be_zero
+        self.at_most = at_most
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = f"UPSRS_{name}"
@@ -32,6 +35,43 @@ class Setting(Generic[T]):
         value: T = getattr(portal_settings, self.name, self.default)
         return value
 
+    @property
+    def wanted(self) -> str:
+        """What a value must be, in words."""
+        bounded = self.at_most < math.inf
+        if isinstance(self.default, bool):
+            return "True or False"
+        if isinstance(self.default, int | float):
+            kind = "a whole number" if self._is_whole else "a number"
+            lowest = "0 or more" if self.may_be_zero else "above 0"
+            return f"{kind}, {lowest}" + (f", at most {self.at_most:,}" if bounded else "")
+        length = f" of at most {self.at_most} characters" if bounded else ""
+        if isinstance(self.default, str):
+            return f"a text{length}" + (", not empty" if self.default else "")
+        return f"a list of texts{length}, none empty"
+
+    def allows(self, value: Any) -> bool:
+        """May it have this value?"""
+        if isinstance(self.default, bool):
+            return isinstance(value, bool)
+        if isinstance(self.default, int | float):
+            kinds: Any = int if self._is_whole else (int, float)
+            is_number = isinstance(value, kinds) and not isinstance(value, bool)
+            lowest_is_kept = is_number and (value > 0 or (value == 0 and self.may_be_zero))
+            return lowest_is_kept and math.isfinite(value) and value <= self.at_most
+        if isinstance(self.default, str):
+            return self._allows_text(value, empty=not self.default)
+        return isinstance(value, list | tuple) and all(map(self._allows_text, value))
+
+    def _allows_text(self, value: Any, *, empty: bool = False) -> bool:
+        fits = isinstance(value, str) and len(value) <= self.at_most
+        return fits and (empty or bool(value.strip()))
+
+    @property
+    def _is_whole(self) -> bool:
+        """Times may be fractions; of anything else there is no half."""
+        return isinstance(self.default, int) and not self.name.endswith("_SECONDS")
+
 
 class Conf:
     """Every setting of the app, with its reason."""
@@ -39,16 +79,17 @@ class Conf:
     POLICY = Setting("upsrs.access.ModelPermissionPolicy")
     """The class that decides who may do and see what. Default: Django's model permissions."""
 
-    DEFAULT_WORKLIST_LABEL = Setting("WORKLIST")
+    DEFAULT_WORKLIST_LABEL = Setting("WORKLIST", at_most=64)
     """What a workitem created with an empty Worklist Label is filed under (PS3.4 Table CC.2.5-3)."""
 
-    POLL_SECONDS = Setting(1.0)
-    """The net under lost wake-ups: the log is read at least this often while a socket is open."""
+    POLL_SECONDS = Setting(1.0, at_most=2)
+    """The net under lost wake-ups: the log is read at least this often while a socket is open.
+    A server that is not heard of for a few polls counts as gone, so they are not rare."""
 
     SUBSCRIPTION_TTL_SECONDS = Setting(86_400)
     """How long a subscription waits for its socket to come back."""
 
-    FALLBACK_AE_TITLES: Setting[Sequence[str]] = Setting(())
+    FALLBACK_AE_TITLES: Setting[Sequence[str]] = Setting((), at_most=16)
     """AEs that are told of a restart even without a subscription (PS3.4 CC.2.4.3)."""
 
     LOG_RETENTION_SECONDS = Setting(7 * 86_400)
@@ -90,7 +131,7 @@ class Conf:
     MAX_BODY_BYTES = Setting(4 * 1_048_576)
     """The largest dataset that a request may carry: each instance of a study takes some 200."""
 
-    MAX_ITEM_DEPTH = Setting(16)
+    MAX_ITEM_DEPTH = Setting(16, at_most=100)
     """How deep sequences may nest in a dataset."""
 
     MAX_FRAME_BYTES = Setting(65_536)

@@ -42,25 +42,22 @@ def test_users_where_no_foreign_key_reaches_are_refused(settings):
     assert error.id == "upsrs.E009"
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("UPSRS_POLL_SECONDS", 0),
-        ("UPSRS_POLL_SECONDS", True),
-        ("UPSRS_SUBSCRIPTION_TTL_SECONDS", "a day"),
-        ("UPSRS_DEFAULT_WORKLIST_LABEL", None),
-    ],
-)
-def test_a_setting_of_the_wrong_type_is_named(settings, name, value):
-    setattr(settings, name, value)
-    (error,) = checks.check_settings()
-    assert error.id == "upsrs.E003"
-    assert name in error.msg
-
-
 def test_a_policy_that_cannot_be_imported_is_told(settings):
     settings.UPSRS_POLICY = "nowhere.Policy"
     assert ids(checks.check_settings()) == ["upsrs.E004"]
+
+
+class DecidesNothing:
+    def may(self, user, action):
+        return True
+
+
+def test_a_policy_that_lacks_an_answer_is_told(settings):
+    settings.UPSRS_POLICY = f"{__name__}.DecidesNothing"
+    (error,) = checks.check_settings()
+    assert error.id == "upsrs.E011"
+    assert "may" not in error.msg
+    assert "sight" in error.msg
 
 
 def test_a_log_kept_shorter_than_subscriptions_wait_is_warned_of(settings):

@@ -251,7 +251,7 @@ async def test_a_hospital_with_its_own_ways(stranger, serve, postgres, redis_url
         await follower.subscribe()
         assert await follower.initial_state() == []
 
-        # Saved by a WSGI process, heard through Redis at once: the polls are a minute apart.
+        # Saved by a WSGI process; what is rolled back with its request is not heard of.
         uid = datasets.new_uid()
         async with httpx.AsyncClient(base_url=pages.url, timeout=PATIENCE_SECONDS) as http:
             for query, status in (("&fail=1", 500), ("", 200)):

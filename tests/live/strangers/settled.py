@@ -50,5 +50,3 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     "UNAUTHENTICATED_TOKEN": None,
 }
-# Only a wake-up from the other process can be in time.
-UPSRS_POLL_SECONDS = 60
