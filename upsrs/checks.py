@@ -64,7 +64,11 @@ def check_one_database(**_: Any) -> list[CheckMessage]:
 def check_settings(**_: Any) -> list[CheckMessage]:
     known = {it.name: it for it in vars(Conf).values() if isinstance(it, Setting)}
     found: list[CheckMessage] = [
-        Error(f"{name} must be {setting.wanted}.", id="upsrs.E003")
+        Error(
+            f"{name} must be {setting.wanted}.",
+            hint="docs/settings.md says what each setting may be.",
+            id="upsrs.E003",
+        )
         for name, setting in known.items()
         if not setting.allows(getattr(settings, name, setting.default))
     ]

@@ -272,6 +272,12 @@ async def test_a_hospital_with_its_own_ways(stranger, serve, postgres, redis_url
             location = await create(f"{server.url}/{PREFIX}".rstrip("/"), WorklistLabel="AI")
             assert location.startswith(f"{server.url}/{PREFIX}workitems/")
             assert (await follower.next())["workitemUID"] == location.rpartition("/")[2]
+
+        # And whoever is on call asks how it is doing.
+        said = stranger.manage("upsrs_doctor", "--url", base, **env)
+        assert re.search(r"ok +layer +A wake-up goes .* and back in [\d.]+ ms", said), said
+        assert re.search(r"ok +log .*; 1 server with sockets", said), said
+        assert re.search(r"ok +address", said), said
     with pytest.raises(InvalidStatus, match="403"):
         await Subscriber(follow(base).url).__aenter__()
 
