@@ -19,4 +19,5 @@ urlpatterns = [
     path("statistics/", include("upsrs.statistics.urls")),
     path("orders/", include("portal.orders.urls")),
     path("ups-rs/", include("upsrs.rest.urls")),
+    path("health/", include("upsrs.health.urls")),
 ]

@@ -293,7 +293,7 @@ def _layer(servers: int) -> Finding:
                 "Use channels-redis.",
             )
         return Finding("layer", Severity.OK, "In memory: enough for one server process.")
-    took = asyncio.run(round_trip())
+    took = asyncio.run(_round_trip_and_close())
     if math.isinf(took):
         return Finding(
             "layer",
@@ -330,9 +330,16 @@ async def round_trip(seconds: float = ROUND_TRIP_SECONDS) -> float:
             return took
     except Exception:  # whatever a layer raises: it does not bring it back
         return math.inf
+
+
+async def _round_trip_and_close() -> float:
+    """On a loop of its own, which the connections to Redis must not outlive."""
+    try:
+        return await round_trip()
     finally:
         with suppress(Exception):
-            await layer.close_pools()  # Redis: its connections belong to this loop
+            layer: Any = get_channel_layer()
+            await layer.close_pools()
 
 
 def examine_address(url: str) -> Finding:

@@ -57,8 +57,9 @@ class Readme:
     """What README tells who plugs the app in."""
 
     def __init__(self) -> None:
-        text = (CHECKOUT / "README.md").read_text()
-        self.text = text.partition("## Plug it into a portal")[2].partition("More that a portal")[0]
+        text = (CHECKOUT / "README.md").read_text().partition("## Plug it into a portal")[2]
+        steps = re.findall(r"^(?:[1-5]\. |   |$).*\n", text.partition("\n## ")[0], re.MULTILINE)
+        self.text = "".join(steps)
         self.settings, self.asgi = (
             dedent(block) for block in re.findall(r"```python\n(.*?)```", self.text, re.DOTALL)
         )
