@@ -115,7 +115,7 @@ class Subscriber:
         with through(self.connection):
             until = events.numbered_place()
             try:
-                if not events.extent().holds(self.place):
+                if self.place.log_id != until.log_id:
                     raise LogLost
                 while self.place.position < until.position:
                     found, end = events.missed(self.place, until=until.position, limit=page)

@@ -1,0 +1,189 @@
+"""On PostgreSQL: several processes write, number and read at once; and what each of it costs."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
+
+from tests import datasets
+from upsrs import events, workitems
+from upsrs.events import LoggedEvent, Place
+from upsrs.models import Event, Log
+from upsrs.reader import Reader
+
+pytestmark = [
+    pytest.mark.postgres,
+    pytest.mark.skipif(
+        connection.vendor != "postgresql", reason="of PostgreSQL: UPSRS_TEST_DATABASE=postgres"
+    ),
+]
+
+WRITERS, READERS, CHANGES = 4, 3, 60
+
+Steps = list[tuple[str, str]]
+
+
+def write(seed: int) -> Steps:
+    """Changes of one process: some alone, some several in a transaction, some rolled back."""
+    chance = random.Random(seed)
+    committed: Steps = []
+    known: list[str] = []
+    try:
+        for number in range(CHANGES):
+            with transaction.atomic():
+                steps = [
+                    _change(chance, known, f"{seed}-{number}-{nth}")
+                    for nth in range(chance.choice([1, 1, 1, 3]))
+                ]
+                gone = chance.random() < 0.2
+                transaction.set_rollback(gone)
+            if not gone:
+                committed += steps
+                known += [uid for uid, _ in steps if uid not in known]
+        return committed
+    finally:
+        connections.close_all()
+
+
+def _change(chance: random.Random, known: list[str], step: str) -> tuple[str, str]:
+    if known and chance.random() < 0.7:
+        uid = chance.choice(known)
+        workitems.update(None, uid, datasets.elements(ProcedureStepLabel=step))
+    else:
+        uid = datasets.new_uid()
+        workitems.create(None, datasets.dataset(SOPInstanceUID=uid, ProcedureStepLabel=step))
+    return uid, step
+
+
+def read(place: Place, done: threading.Event) -> list[LoggedEvent]:
+    """What the reader of one process hands on: it numbers and reads until all have written."""
+    heard: list[LoggedEvent] = []
+    reader = Reader(place, hand_on=heard.extend, lost=lambda: None)
+    try:
+        last_look = False
+        while not last_look:
+            last_look = done.wait(0.002)
+            assert reader._read_on(), "nobody purged it"
+        return heard
+    finally:
+        connections.close_all()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_several_who_number_at_once_leave_no_gap_and_keep_the_order():
+    place, done = events.numbered_place(), threading.Event()
+    with ThreadPoolExecutor(WRITERS + READERS) as processes:
+        readings = [processes.submit(read, place, done) for _ in range(READERS)]
+        try:
+            written = list(processes.map(write, range(WRITERS)))
+        finally:
+            done.set()
+        heard = [reading.result() for reading in readings]
+    first = [(event.position, event.workitem_uid, _step(event)) for event in heard[0]]
+    for other in heard[1:]:
+        assert [(event.position, event.workitem_uid, _step(event)) for event in other] == first
+    committed = [step for steps in written for step in steps]
+    positions = [position for position, _, _ in first]
+    assert positions == list(range(place.position + 1, place.position + 1 + len(committed)))
+    assert _by_workitem([(uid, step) for _, uid, step in first]) == _by_workitem(committed)
+
+
+def _step(event: LoggedEvent) -> str:
+    step: str = event.after.dataset["00741204"]["Value"][0]
+    return step
+
+
+def _by_workitem(steps: Steps) -> dict[str, list[str]]:
+    found = defaultdict(list)
+    for uid, step in steps:
+        found[uid].append(step)
+    return found
+
+
+LENGTH, NEW = 10_000, 10
+
+
+@pytest.fixture
+def long_log(db: None) -> None:
+    """A log of many events, of which a few are not numbered yet."""
+    dataset = datasets.dataset()
+    Event.objects.bulk_create(
+        [
+            Event(
+                position=number if number <= LENGTH else None,
+                time="2026-01-05T08:00:00Z",
+                workitem_uid=f"2.25.{number}",
+                kind="CREATED",
+                state_after="SCHEDULED",
+                dataset=dataset if number > LENGTH - 100 else {},
+            )
+            for number in range(1, LENGTH + NEW + 1)
+        ],
+        batch_size=2_000,
+    )
+    Log.objects.update(position=LENGTH)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE upsrs_event")
+
+
+def nodes(top: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield top
+    for below in top.get("Plans", ()):
+        yield from nodes(below)
+
+
+def test_numbering_and_reading_cost_what_is_new_however_long_the_log_is(long_log):
+    place = Place(events.place().log_id, LENGTH)
+    acts = {
+        "read": lambda: events.read(LENGTH - 50, 50),
+        "extent": events.extent,
+        "missed": lambda: events.missed(Place(place.log_id, LENGTH - 50), until=LENGTH, limit=50),
+        "depth": lambda: Event.objects.filter(position=None).count(),
+        "number": lambda: number_within_a_test(),
+    }
+    for name, act in acts.items():
+        with CaptureQueriesContext(connection) as asked:
+            act()
+        on_the_log = [
+            query["sql"]
+            for query in asked
+            if "upsrs_event" in query["sql"] and not query["sql"].startswith("EXPLAIN")
+        ]
+        assert on_the_log, name
+        for sql in on_the_log:
+            check_plan(name, sql)
+
+
+def number_within_a_test() -> None:
+    """The test's own transaction has begun: it cannot set its isolation any more."""
+
+    def leave_out(execute, sql, *rest):
+        return execute("SELECT 1" if sql.startswith("SET TRANSACTION") else sql, *rest)
+
+    with connection.execute_wrapper(leave_out), transaction.atomic():
+        assert events.number()
+        # The plan is asked of the same state again.
+        transaction.set_rollback(True)
+
+
+def check_plan(name: str, sql: str) -> None:
+    with connection.cursor() as cursor, transaction.atomic():
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}".replace("%", "%%"), [])
+        plan = cursor.fetchone()[0][0]["Plan"]
+        transaction.set_rollback(True)
+    found = list(nodes(plan))
+    assert not [node for node in found if "Seq Scan" in node["Node Type"]], (name, found)
+    touched = sum(
+        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        for node in found
+        if "Scan" in node["Node Type"]
+    )
+    assert touched <= 5 * 50, (name, touched, found)
