@@ -12,6 +12,11 @@ import sys
 
 BENCHES = {
     "fan_out": "deliveries a second, beside a plain Channels app and nchan",
+    "latency": "milliseconds on the way at 20 events a second, beside the same",
+    "memory": "what an idle socket holds, beside a plain Channels consumer",
+    "storm": "thousands who connect at once, beside a bare authenticated consumer",
+    "comeback": "thousands who return at once, each having missed some events",
+    "writers": "a REST update with sockets open or Redis silent, beside none",
     "match": "whom an event concerns, of many subscriptions",
     "ingest": "workitems created a second, one by one and many at once",
     "search": "a search by each key of every day",

@@ -52,6 +52,8 @@ class Kind:
 FOLLOW = {"filter": {"worklistLabel": LABEL}, "initialState": False, "resume": False}
 """Each socket its own subscription, from here on."""
 
+FOLLOWING = json.dumps(FOLLOW)
+
 
 @contextlib.contextmanager
 def upsrs(env: dict[str, str], program: tuple[str, ...], *, fast: bool) -> Iterator[Kind]:
@@ -63,7 +65,7 @@ def upsrs(env: dict[str, str], program: tuple[str, ...], *, fast: bool) -> Itera
             publish=publish,
             pid=server.process.pid,
             headers={"Authorization": f"Token {env['BENCH_TOKEN']}"},
-            say=json.dumps(FOLLOW),
+            say=FOLLOWING,
             ready="initialStateComplete",
         )
 

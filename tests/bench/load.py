@@ -23,6 +23,8 @@ class Receiver(WSListener):
         self.load = load
         self.expected = ready.encode()
         self.ready = asyncio.get_running_loop().create_future()
+        self.said = b""
+        """The frame that made it ready."""
         self.times: array[float] | None = None
         self.close_code = 0
 
@@ -30,7 +32,7 @@ class Receiver(WSListener):
         if frame.msg_type == WSMsgType.TEXT:
             if self.expected:
                 if self.expected in frame.get_payload_as_bytes():
-                    self.expected = b""
+                    self.said, self.expected = frame.get_payload_as_bytes(), b""
                     self.ready.set_result(None)
                 return
             if self.times is not None:
@@ -93,6 +95,29 @@ class Load:
 
         began = time.monotonic()
         await asyncio.gather(*(open_one() for _ in range(count)))
+        return {"seconds": time.monotonic() - began, "failed": len(failed), "why": failed[:3]}
+
+    async def come_back(self, url: str, headers: dict[str, str]) -> dict[str, Any]:
+        """All at once, each to the channel of the subscription that it was told of."""
+        gone, self.sockets = self.sockets, []
+        failed: list[str] = []
+
+        async def open_one(receiver: Receiver) -> None:
+            uid = json.loads(receiver.said)["subscriptionUID"]
+            try:
+                transport, again = await ws_connect(
+                    lambda: Receiver(self, '"ACTIVE"'),
+                    f"{url}/{uid}",
+                    extra_headers=headers,
+                    websocket_handshake_timeout=300,
+                )
+                self.sockets.append((transport, again))
+                await again.ready
+            except Exception as error:  # all of them are counted, whatever they are
+                failed.append(repr(error)[:100])
+
+        began = time.monotonic()
+        await asyncio.gather(*(open_one(receiver) for _, receiver in gone))
         return {"seconds": time.monotonic() - began, "failed": len(failed), "why": failed[:3]}
 
     async def arm(self, deliveries: int, times: bool = False) -> dict[str, Any]:

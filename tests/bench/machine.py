@@ -23,11 +23,20 @@ CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
 
 
-def arguments(description: str | None) -> argparse.Namespace:
+def parser(description: str | None) -> argparse.ArgumentParser:
     """What each benchmark is told: ``--quick`` is small numbers, to see that it runs."""
-    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small numbers, which say little")
-    return parser.parse_args()
+    made = argparse.ArgumentParser(description=(description or "").splitlines()[0])
+    made.add_argument("--quick", action="store_true", help="small numbers, which say little")
+    return made
+
+
+def arguments(description: str | None) -> argparse.Namespace:
+    return parser(description).parse_args()
+
+
+def token(env: dict[str, str]) -> dict[str, str]:
+    """The headers of who may do everything with the worklist."""
+    return {"Authorization": f"Token {env['BENCH_TOKEN']}"}
 
 
 def report(bench: str, rows: Sequence[dict[str, Any]], **facts: Any) -> None:
@@ -51,7 +60,14 @@ def _text(value: Any) -> str:
 
 @contextlib.contextmanager
 def stage() -> Iterator[dict[str, str]]:
-    """PostgreSQL, Redis and a migrated portal with people in it: the environment to join it.
+    """PostgreSQL, Redis and a migrated portal with people in it: the environment to join it."""
+    with stage_with_redis() as (env, _):
+        yield env
+
+
+@contextlib.contextmanager
+def stage_with_redis() -> Iterator[tuple[dict[str, str], parts.Redis]]:
+    """The same, and the Redis itself.
 
     This process, and all that it starts, stays off the server's core.
     """
@@ -62,7 +78,7 @@ def stage() -> Iterator[dict[str, str]]:
         env = {"DATABASE_URL": postgres.create("bench"), "REDIS_URL": redis.url}
         env |= {"LOG_LEVEL": "WARNING", "ALLOWED_HOSTS": "*"}
         tokens = populate(env)
-        yield env | {"BENCH_TOKEN": tokens["alice"]}
+        yield env | {"BENCH_TOKEN": tokens["alice"]}, redis
 
 
 def set_up_django(env: dict[str, str]) -> None:

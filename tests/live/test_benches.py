@@ -13,7 +13,9 @@ from tests.live.server import CHECKOUT
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 
 
-@pytest.mark.parametrize("name", ["match", "fan_out", "ingest"])
+@pytest.mark.parametrize(
+    "name", ["match", "fan_out", "ingest", "latency", "memory", "storm", "comeback", "writers"]
+)
 def test_a_benchmark_runs_and_ends_with_a_line_of_json(name):
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench", name, "--quick"],

@@ -1,0 +1,97 @@
+"""Thousands return at once after their server was killed, each having missed some events.
+
+How long until all have heard all of it, and what came meanwhile; and the memory that it took.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import psutil
+
+from tests.bench import kinds
+from tests.bench.machine import (
+    DAPHNE,
+    UVICORN,
+    Load,
+    parser,
+    report,
+    serving,
+    set_up_django,
+    stage,
+    token,
+)
+from tests.live.server import Server
+
+MEANWHILE = 10
+"""So many events happen while they catch up."""
+
+
+class Peak(threading.Thread):
+    """The most memory that a process has had."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.process = psutil.Process(pid)
+        self.bytes = 0
+        self.over = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self.over.wait(0.05):
+            self.bytes = max(self.bytes, self.process.memory_info().rss)
+
+
+def measure(env: dict[str, str], server: Server, sockets: int, missed: int) -> dict[str, Any]:
+    with Load() as load:
+        load.open(
+            url=server.general,
+            count=sockets,
+            headers=token(env),
+            say=kinds.FOLLOWING,
+            ready="initialStateComplete",
+        )
+        server.kill()
+        for _ in range(missed):
+            kinds.publish(1)
+        server.start()
+        assert server.process is not None
+        peak = Peak(server.process.pid)
+        load.do("arm", deliveries=sockets * (missed + MEANWHILE))
+        began = time.monotonic()
+        back = load.do("come_back", url=server.general, headers=token(env))
+        for _ in range(MEANWHILE):
+            kinds.publish(1)
+        came = load.do("wait", seconds=300)
+        peak.over.set()
+        return {
+            "refused": back["failed"],
+            "connected s": back["seconds"],
+            "caught up s": came["last"] - began,
+            "deliveries/s": came["deliveries"] / (came["last"] - began),
+            "lost": max(0, sockets * (missed + MEANWHILE) - came["deliveries"]),
+            "peak MiB": peak.bytes / 1_048_576,
+        }
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--sockets", type=int, default=5_000)
+    options.add_argument("--missed", type=int, default=200)
+    asked = options.parse_args()
+    sockets, missed = (20, 5) if asked.quick else (asked.sockets, asked.missed)
+    rows = []
+    with stage() as env:
+        set_up_django(env)
+        for name, program in {"daphne": DAPHNE, "uvicorn": UVICORN}.items():
+            with serving(env, program) as server:
+                found = measure(env, server, sockets, missed)
+            rows.append({"what": name, "sockets": sockets, "missed": missed, **found})
+    report("comeback", rows)
+    assert not any(row["lost"] or row["refused"] for row in rows), "some were lost"
+
+
+if __name__ == "__main__":
+    main()

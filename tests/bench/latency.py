@@ -1,0 +1,63 @@
+"""How long an event is on its way to N receivers, at 20 events a second, and what it costs the server.
+
+Beside ours: a plain Channels app, and nginx with nchan where it is installed. Milliseconds from
+before the writer's commit until the frame is read, over all frames; the server has a core of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tqdm import tqdm
+
+from tests.bench import kinds
+from tests.bench.fan_out import SIZE
+from tests.bench.machine import Load, arguments, report, set_up_django, stage
+
+PER_SECOND = 20
+
+
+def measure(kind: kinds.Kind, receivers: int, events: int) -> dict[str, Any]:
+    with Load() as load:
+        load.open(count=receivers, **kind.listening)
+        for _ in range(3):  # what a server does for the first time is no event's fault
+            load.do("arm", deliveries=receivers)
+            kind.publish(1)
+            load.do("wait", seconds=60)
+        load.do("arm", deliveries=events * receivers, times=True)
+        spent, began = kind.cpu_seconds(), time.monotonic()
+        published = []
+        for number in range(events):
+            time.sleep(max(0.0, began + number / PER_SECOND - time.monotonic()))
+            published.append(kind.publish(1))
+        came = load.do("wait", seconds=60)
+        assert came["deliveries"] == events * receivers, f"lost some: {came}"
+        spent = kind.cpu_seconds() - spent
+        waited = load.do("latencies", published=published)
+    return {**{f"{name} ms": ms for name, ms in waited.items()}, "server ms": spent / events * 1000}
+
+
+def main() -> None:
+    quick = arguments(__doc__).quick
+    numbers = [10] if quick else [1, 100, 1_000]
+    events = 5 if quick else 200
+    rows = []
+    with stage() as env:
+        set_up_django(env)
+        compared: dict[str, Any] = {
+            name: lambda o=kinds.OURS[name]: o(env) for name in ("daphne", "uvicorn")
+        }
+        compared["Channels"] = lambda: kinds.channels(env, SIZE)
+        if kinds.has_nchan():
+            compared["nginx with nchan"] = lambda: kinds.nchan(SIZE)
+        todo = [(n, name) for n in numbers for name in compared]
+        for receivers, name in tqdm(todo, unit="run"):
+            with compared[name]() as kind:
+                found = measure(kind, receivers, events)
+            rows.append({"what": name, "receivers": receivers, **found})
+    report("latency", rows, per_second=PER_SECOND)
+
+
+if __name__ == "__main__":
+    main()
