@@ -283,6 +283,17 @@ def place() -> Place:
     return Place(log.log_id, log.position)
 
 
+def begin_new_log() -> Place:
+    """Give the log another identity: every place that anybody knows of it is void.
+
+    For a database that is not the one that was served, a restored backup or a replica that lost
+    the last commits: whoever follows is sent back, and starts from the present state.
+    """
+    _log(write_alias())
+    Log.objects.using(write_alias()).filter(pk=LOG).update(log_id=uuid.uuid4())
+    return place()
+
+
 def numbered_place() -> Place:
     """Where the log stands, with everything numbered that has committed until now."""
     number()

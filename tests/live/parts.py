@@ -178,6 +178,12 @@ class Redis:
             assert connection.recv(16) == b"+OK\r\n"
 
 
+def nginx() -> str:
+    """Debian's nginx: the path of its program."""
+    places = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin"))
+    return shutil.which("nginx", path=places) or str(absent("nginx", "apt-get install nginx"))
+
+
 @contextlib.contextmanager
 def postgres_server() -> Iterator[Postgres]:
     try:

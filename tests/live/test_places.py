@@ -346,10 +346,11 @@ async def test_a_purged_log_is_a_fresh_start_for_those_behind_it_only(backend, s
 
 
 RESTORED = """
-import uuid
+from django.core.management import call_command
 from upsrs.models import Log
 Event.objects.filter(position__gt=1).delete()
-Log.objects.update(log_id=uuid.uuid4(), position=1)
+Log.objects.update(position=1)
+call_command("ups_new_log")
 """
 """As a backup of the time when there was one event: what came later is not in it."""
 
