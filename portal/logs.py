@@ -13,6 +13,9 @@ import time
 from typing import Any
 from urllib.parse import quote
 
+from upsrs.logs import JSONFormatter
+from upsrs.origin import coming_from, meta_of
+
 QUERY = re.compile(r"(/[^\s?]*)\?\S*")
 
 access = logging.getLogger("portal.access")
@@ -28,17 +31,29 @@ class WithoutQueries(logging.Formatter):
         return QUERY.sub(r"\1", super().format(record))
 
 
+class JSONWithoutQueries(JSONFormatter):
+    """The same, for lines that machines read."""
+
+    def cleaned(self, text: str) -> str:
+        return QUERY.sub(r"\1", text)
+
+
 class AccessLog:
-    """Logs each request and each socket with its path, in the place of the server's access log."""
+    """Logs each request and each socket with its path, in the place of the server's access log.
+
+    What is logged within has one correlation id, from here on.
+    """
 
     def __init__(self, application: Any) -> None:
         self.application = application
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            await self._request(scope, receive, send)
+            with coming_from("", meta_of(scope)):
+                await self._request(scope, receive, send)
         elif scope["type"] == "websocket":
-            await self._socket(scope, receive, send)
+            with coming_from("", meta_of(scope)):
+                await self._socket(scope, receive, send)
         else:
             await self.application(scope, receive, send)
 

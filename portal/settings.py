@@ -161,8 +161,16 @@ LOGGING = {
             "()": "portal.logs.WithoutQueries",
             "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
         },
+        "json": {"()": "portal.logs.JSONWithoutQueries"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"correlation": {"()": "upsrs.logs.CorrelationFilter"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "filters": ["correlation"],
+            "formatter": "json" if environment.flag("LOG_JSON") else "line",
+        }
+    },
     "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL") or "INFO"},
     # Django gives these handlers of their own, which would print and mail queries.
     "loggers": {

@@ -23,6 +23,7 @@ from upsrs.dicom.changes import Kind
 from upsrs.dicom.dataset import JSONDataset
 from upsrs.dicom.matching import Snapshot
 from upsrs.models import Event, Log, Workitem, write_alias
+from upsrs.origin import origin
 
 __all__ = [
     "Depth",
@@ -90,6 +91,8 @@ class LoggedEvent:
     subscriber: str = ""
     """The AE title whose subscriptions changed; empty for all that happens to workitems."""
     reports_due: bool = False
+    correlation_id: str = ""
+    """Of the request that it came of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,7 @@ def _event(
         workitem_pk=workitem_pk,
         subscriber=subscriber,
         reports_due=reports_due,
+        correlation_id=origin().correlation_id,
     )
 
 
@@ -430,6 +434,7 @@ def logged(row: Event) -> LoggedEvent:
         workitem_pk=row.workitem_pk or 0,
         subscriber=row.subscriber,
         reports_due=row.reports_due,
+        correlation_id=row.correlation_id,
     )
 
 

@@ -30,4 +30,12 @@ def note(event: LoggedEvent, deliveries: int) -> None:
         event.kind.value,
         deliveries,
         lag,
+        extra={
+            "correlation_id": event.correlation_id,
+            "position": event.position,
+            "kind": event.kind.value,
+            "workitem_uid": event.workitem_uid,
+            "sockets": deliveries,
+            "lag_seconds": round(lag, 6),
+        },
     )

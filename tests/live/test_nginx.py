@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import json
 import os
 import ssl
 import subprocess
@@ -130,6 +131,7 @@ def nginx_running(directory: Path, upstream: int) -> Iterator[Front]:
 @pytest.fixture
 def behind(sqlite_backend, start):
     env = {"PATH_PREFIX": "/clinic", "TRUST_PROXY_HEADERS": "1", "SECURE_COOKIES": "1"}
+    env |= {"LOG_JSON": "1"}
     # Well within the silence that nginx allows, as 20 s are within its 60.
     arguments = ("--ping-interval", "1", "--ping-timeout", "30")
     env |= with_settings(UPSRS_TRUSTED_PROXIES=1)
@@ -167,6 +169,7 @@ async def test_sockets_addresses_silence_and_a_log_without_queries(front, behind
             created = await http.post(f"{base}/workitems", json=body, headers=media)
             assert created.status_code == 201, created.text
             location = created.headers["Location"]
+            request_id = created.headers["X-Request-ID"]
             assert location.startswith(f"{base}/workitems/2.25.")
             async with asyncio.timeout(PATIENCE_SECONDS):
                 assert location.rpartition("/")[2] in await ai1.recv()
@@ -195,6 +198,11 @@ async def test_sockets_addresses_silence_and_a_log_without_queries(front, behind
     assert "GET /clinic/ups-rs/workitems 502" in front.log
     opened = "GET /clinic/ups-rs/workitems/subscription 101"
     wait_until(lambda: opened in front.log, "nginx has logged the socket that ended")
+    # One id from nginx by the request and its event to the delivery.
+    assert any(line.endswith(request_id) for line in front.log.splitlines())
+    lines = [json.loads(line) for line in behind.log.splitlines() if line.startswith("{")]
+    loggers = {line["logger"] for line in lines if line.get("correlation_id") == request_id}
+    assert {"portal.access", "upsrs.handouts"} <= loggers
     assert "Secret" not in front.log + behind.log
     assert "?" not in front.log
 

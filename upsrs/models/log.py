@@ -63,6 +63,8 @@ class Event(models.Model):
     """The AE title whose subscriptions changed, if this event is such a change."""
     reports_due = models.BooleanField(default=False, db_default=False)
     """Does that subscriber get the initial events of PS3.4 Table CC.2.3-2 now?"""
+    correlation_id = models.CharField(max_length=64, blank=True, default="", db_default="")
+    """Of the request that this came of, if it came through a door: for the logs."""
 
     class Meta:
         indexes = [
