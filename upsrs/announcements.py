@@ -11,7 +11,7 @@ from django.dispatch import Signal
 
 from upsrs.models import Event, Workitem
 
-__all__ = ["announce", "workitem_changed"]
+__all__ = ["announce", "workitem_changed", "workitem_unattended"]
 
 workitem_changed = Signal()
 """A workitem was created or changed, or its performer was asked to cancel it.
@@ -24,6 +24,14 @@ portal's own code) and ``cancellation_requested``.
 In the thread that committed, so a receiver is quick, or hands on what takes long. One that raises
 is logged by ``django.dispatch`` and harms nobody: the change stands, and the others are called.
 A process killed between commit and call sends nothing: catch up by looking at the workitems.
+"""
+
+workitem_unattended = Signal()
+"""A workitem needs somebody, as `manage.py ups_attention` found.
+
+Sent with ``sender=Workitem``, ``workitem_uid`` and ``reasons``, a tuple of UNHEARD (nobody was told
+that it was created), LATE (unclaimed past its start) and ABANDONED (its performer's sockets are
+gone). At each run as long as it lasts, in the process of the command.
 """
 
 

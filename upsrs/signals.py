@@ -1,6 +1,6 @@
 """The one receiver of ``post_save``: whoever saves a workitem, the log hears of it.
 
-And what portal code may receive: `workitem_changed`.
+And what portal code may receive: `workitem_changed` and `workitem_unattended`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from django.db.models.signals import post_save
 from django.dispatch import receiver
 
 from upsrs import events, subscribers
-from upsrs.announcements import workitem_changed
+from upsrs.announcements import workitem_changed, workitem_unattended
 from upsrs.dicom import changes
 from upsrs.models import Workitem
 
-__all__ = ["workitem_changed"]
+__all__ = ["workitem_changed", "workitem_unattended"]
 
 
 @receiver(post_save, dispatch_uid="upsrs.record_change")

@@ -9,7 +9,8 @@ from django.http import HttpResponse
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
-from upsrs import access, events, metrics
+from upsrs import access, events, metrics, unattended
+from upsrs.delivery import Attention
 from upsrs.hub import Hub
 from upsrs.rest.views import UPSView
 
@@ -55,6 +56,15 @@ class Present:
         yield GaugeMetricFamily(
             "upsrs_log_position", "The last position given in the log.", value=depth.position
         )
+        counted = unattended.counts()
+        needing = GaugeMetricFamily(
+            "upsrs_unattended_workitems",
+            "Of the newest unfinished workitems, those that need somebody.",
+            labels=["reason"],
+        )
+        for reason in Attention:
+            needing.add_metric([reason.name.lower()], counted[reason])
+        yield needing
 
 
 if metrics.INSTALLED:
