@@ -28,6 +28,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = environment.flag("SECURE_COOKIES")
 if environment.flag("TRUST_PROXY_HEADERS"):
     USE_X_FORWARDED_HOST = True
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    UPSRS_TRUSTED_PROXIES = 1
 FORCE_SCRIPT_NAME = environment.path_prefix("PATH_PREFIX")
 
 # Pages load our own files and nothing else, and no script or style stands within a page: what

@@ -154,3 +154,53 @@ def check_one_process(**_: Any) -> list[CheckMessage]:
             id="upsrs.W007",
         )
     ]
+
+
+@register("upsrs", deploy=True)
+def check_hosts(**_: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if "*" in settings.ALLOWED_HOSTS:
+        found.append(
+            checks.Warning(
+                "ALLOWED_HOSTS takes any host: whoever sends one chooses the addresses that we "
+                "hand out.",
+                hint="Name the hosts by which people and machines reach the portal.",
+                id="upsrs.W012",
+            )
+        )
+    plain = [it for it in settings.CSRF_TRUSTED_ORIGINS if it.startswith("http://")]
+    if plain and settings.SESSION_COOKIE_SECURE:
+        found.append(
+            checks.Warning(
+                f"Cookies travel by TLS only, and {', '.join(plain)} in CSRF_TRUSTED_ORIGINS is "
+                "without.",
+                hint="Name it with https://.",
+                id="upsrs.W013",
+            )
+        )
+    return found
+
+
+@register("upsrs", deploy=True)
+def check_proxies(**_: Any) -> list[CheckMessage]:
+    names_scheme = settings.SECURE_PROXY_SSL_HEADER is not None
+    if (names_scheme or settings.USE_X_FORWARDED_HOST) and not conf.TRUSTED_PROXIES:
+        return [
+            checks.Warning(
+                "A proxy's headers are believed, but UPSRS_TRUSTED_PROXIES is 0: the proxy's "
+                "address stands in the place of every client's.",
+                hint="Set UPSRS_TRUSTED_PROXIES to the number of proxies in front.",
+                id="upsrs.W014",
+            )
+        ]
+    if conf.TRUSTED_PROXIES and not names_scheme:
+        return [
+            checks.Warning(
+                "There are proxies, but SECURE_PROXY_SSL_HEADER is not set: behind TLS the "
+                "addresses that we hand out begin with http:// and ws://.",
+                hint='Set it to ("HTTP_X_FORWARDED_PROTO", "https"), and let the proxy overwrite '
+                "that header.",
+                id="upsrs.W015",
+            )
+        ]
+    return []

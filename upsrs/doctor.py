@@ -69,7 +69,6 @@ def examine(clock: Clock = instants.now) -> Iterator[Finding]:
     if any(finding.severity == Severity.ERROR for finding in set_up):
         return  # what follows reads these settings
     yield from _hosts()
-    yield from _proxies()
     servers = 0
     try:
         database = list(_database())
@@ -122,54 +121,14 @@ def _hosts() -> Iterator[Finding]:
             "ALLOWED_HOSTS is empty: every request and every socket is refused.",
             "Name the hosts by which people and machines reach the portal.",
         )
-    if "*" in settings.ALLOWED_HOSTS:
-        yield Finding(
-            "hosts",
-            Severity.WARNING,
-            "ALLOWED_HOSTS takes any host: whoever sends one chooses the addresses that we hand out.",
-            "Name the hosts by which people and machines reach the portal.",
-        )
-    elif settings.ALLOWED_HOSTS:
+    else:
         others = _counted(len(settings.CSRF_TRUSTED_ORIGINS), "other origin")
         yield Finding(
             "hosts",
             Severity.OK,
-            f"Reached as {', '.join(settings.ALLOWED_HOSTS)}; sockets from pages of the same host"
-            f" and of {others} are let in.",
+            f"Reached as {', '.join(settings.ALLOWED_HOSTS)}; sockets from pages of the same host "
+            f"and of {others} are let in; {conf.TRUSTED_PROXIES} trusted proxies in front.",
         )
-    plain = [it for it in settings.CSRF_TRUSTED_ORIGINS if it.startswith("http://")]
-    if plain and settings.SESSION_COOKIE_SECURE:
-        yield Finding(
-            "hosts",
-            Severity.WARNING,
-            f"Cookies travel by TLS only, and {', '.join(plain)} in CSRF_TRUSTED_ORIGINS is without.",
-            "Name it with https://.",
-        )
-
-
-def _proxies() -> Iterator[Finding]:
-    names_scheme = settings.SECURE_PROXY_SSL_HEADER is not None
-    names_host = settings.USE_X_FORWARDED_HOST
-    proxies = conf.TRUSTED_PROXIES
-    if (names_scheme or names_host) and not proxies:
-        yield Finding(
-            "proxy",
-            Severity.WARNING,
-            "A proxy's headers are believed, but UPSRS_TRUSTED_PROXIES is 0: audit and limits see "
-            "the proxy's address in the place of every client's.",
-            "Set UPSRS_TRUSTED_PROXIES to the number of proxies in front.",
-        )
-    elif proxies and not names_scheme:
-        yield Finding(
-            "proxy",
-            Severity.WARNING,
-            "There are proxies, but SECURE_PROXY_SSL_HEADER is not set: behind TLS the addresses "
-            "that we hand out begin with http:// and ws://.",
-            'Set it to ("HTTP_X_FORWARDED_PROTO", "https"), and let the proxy overwrite the header.',
-        )
-    else:
-        behind = f"{proxies} in front" if proxies else "none in front, no header is believed"
-        yield Finding("proxy", Severity.OK, f"Proxies: {behind}.")
 
 
 def _database() -> Iterator[Finding]:

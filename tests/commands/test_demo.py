@@ -119,7 +119,9 @@ def test_a_child_that_dies_is_reported_and_ends_the_demo(name):
         running.child(name).kill()
         assert running.end() == 1
         running.says(r"CommandError: The (server|performer) ended with exit code -9")
-        assert os.listdir(running.folder.name) == []
+        # A server that was killed may leave a scratch file of SQLite behind.
+        left = os.listdir(running.folder.name)
+        assert [name for name in left if not name.startswith("etilqs_")] == []
 
 
 def test_it_ends_by_itself_after_the_time_given():

@@ -49,7 +49,7 @@ def test_a_healthy_installation_is_said_to_be_so(capsys):
     call_command("upsrs_doctor", "--json")
     found = json.loads(capsys.readouterr().out)
     subjects = {finding["subject"] for finding in found}
-    assert subjects == {"settings", "hosts", "proxy", "database", "clock", "log", "layer"}
+    assert subjects == {"settings", "hosts", "database", "clock", "log", "layer"}
     assert not [finding for finding in found if finding["severity"] == "error"]
     call_command("upsrs_doctor")
     said = capsys.readouterr().out
@@ -147,22 +147,15 @@ def test_deferred_transactions_are_an_error(monkeypatch):
     [
         ({"DEBUG": True}, "hosts", Severity.WARNING, "DEBUG is on"),
         ({"ALLOWED_HOSTS": []}, "hosts", Severity.ERROR, "ALLOWED_HOSTS is empty"),
-        ({"ALLOWED_HOSTS": ["*"]}, "hosts", Severity.WARNING, "takes any host"),
-        (
-            {"CSRF_TRUSTED_ORIGINS": ["http://a.example"], "SESSION_COOKIE_SECURE": True},
-            "hosts",
-            Severity.WARNING,
-            "http://a.example",
-        ),
-        ({"USE_X_FORWARDED_HOST": True}, "proxy", Severity.WARNING, "UPSRS_TRUSTED_PROXIES is 0"),
-        ({"UPSRS_TRUSTED_PROXIES": 1}, "proxy", Severity.WARNING, "SECURE_PROXY_SSL_HEADER"),
+        ({"ALLOWED_HOSTS": ["*"]}, "settings", Severity.WARNING, "upsrs.W012"),
+        ({"USE_X_FORWARDED_HOST": True}, "settings", Severity.WARNING, "upsrs.W014"),
         ({"UPSRS_POLL_SECONDS": "1"}, "settings", Severity.ERROR, "upsrs.E003"),
     ],
 )
 def test_settings_that_do_not_fit_are_told(settings, changed, subject, severity, says):
     for name, value in changed.items():
         setattr(settings, name, value)
-    assert [(it, says in sentence) for it, sentence in wrong(subject)][:1] == [(severity, True)]
+    assert severity in {it for it, sentence in wrong(subject) if says in sentence}
 
 
 def test_an_address_where_nobody_answers_is_an_error():

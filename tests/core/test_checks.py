@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+
 import pytest
 from django.core.checks import run_checks
 from django.db import connections
 
+from tests.live.server import CHECKOUT
 from upsrs import checks
 
 
@@ -82,3 +86,39 @@ def test_a_redis_that_gives_up_on_silence_is_warned_of(settings, hosts, found):
 @pytest.mark.skipif("connections['default'].vendor != 'sqlite'", reason="about SQLite")
 def test_one_process_is_said_to_be_one():
     assert ids(checks.check_one_process()) == ["upsrs.W007"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({}, []),
+        ({"ALLOWED_HOSTS": ["*"]}, ["upsrs.W012"]),
+        ({"CSRF_TRUSTED_ORIGINS": ["http://a.example"]}, []),
+        (
+            {"CSRF_TRUSTED_ORIGINS": ["http://a.example"], "SESSION_COOKIE_SECURE": True},
+            ["upsrs.W013"],
+        ),
+        ({"USE_X_FORWARDED_HOST": True}, ["upsrs.W014"]),
+        ({"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")}, ["upsrs.W014"]),
+        ({"UPSRS_TRUSTED_PROXIES": 1}, ["upsrs.W015"]),
+        (
+            {
+                "UPSRS_TRUSTED_PROXIES": 1,
+                "USE_X_FORWARDED_HOST": True,
+                "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https"),
+            },
+            [],
+        ),
+    ],
+)
+def test_hosts_and_proxies_that_do_not_fit_are_warned_of(settings, changed, found):
+    settings.ALLOWED_HOSTS = ["portal.example"]
+    for name, value in changed.items():
+        setattr(settings, name, value)
+    assert ids(checks.check_hosts() + checks.check_proxies()) == found
+
+
+def test_every_id_is_documented():
+    operations = (CHECKOUT / "docs/operations.md").read_text()
+    given = set(re.findall(r'id="(upsrs\.\w+)"', inspect.getsource(checks)))
+    assert given == set(re.findall(r"^\| `(upsrs\.[EW]\d+)`", operations, re.MULTILINE))

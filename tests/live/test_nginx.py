@@ -28,7 +28,7 @@ from websockets.asyncio.client import connect
 from tests import datasets
 from tests.live import parts
 from tests.live.parts import PATIENCE_SECONDS, accepts, free_port, wait_until
-from tests.live.server import CHECKOUT, portal, shell, with_settings
+from tests.live.server import CHECKOUT, portal, shell
 from tests.subscriber import Subscriber
 
 pytestmark = pytest.mark.asyncio
@@ -134,7 +134,6 @@ def behind(sqlite_backend, start):
     env |= {"LOG_JSON": "1"}
     # Well within the silence that nginx allows, as 20 s are within its 60.
     arguments = ("--ping-interval", "1", "--ping-timeout", "30")
-    env |= with_settings(UPSRS_TRUSTED_PROXIES=1)
     return start(sqlite_backend, env=env, arguments=arguments)
 
 
