@@ -19,6 +19,7 @@ BENCHES = {
     "writers": "a REST update with sockets open or Redis silent, beside none",
     "match": "whom an event concerns, of many subscriptions",
     "ingest": "workitems created a second, one by one and many at once",
+    "sizing": "a calculation: the processes of a hospital group, from measured figures",
     "search": "a search by each key of every day",
     "admin": "the administrator's list with a million rows",
 }

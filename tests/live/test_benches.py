@@ -14,7 +14,8 @@ pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 
 
 @pytest.mark.parametrize(
-    "name", ["match", "fan_out", "ingest", "latency", "memory", "storm", "comeback", "writers"]
+    "name",
+    ["match", "fan_out", "ingest", "latency", "memory", "storm", "comeback", "writers", "sizing"],
 )
 def test_a_benchmark_runs_and_ends_with_a_line_of_json(name):
     done = subprocess.run(
