@@ -26,7 +26,7 @@ from upsrs.dicom.changes import Kind
 from upsrs.dicom.matching import Keys, Snapshot
 from upsrs.dicom.states import State
 from upsrs.events import Place
-from upsrs.models import Event, Subscription, Workitem, write_alias
+from upsrs.models import Event, Server, Subscription, Workitem, write_alias
 from upsrs.subscribers import Hearing, Roster
 
 __all__ = [
@@ -128,16 +128,25 @@ def snapshots(event: Event) -> tuple[Snapshot | None, Snapshot]:
 
 
 def followers(rows: QuerySet[Subscription]) -> list[Follower]:
-    """What is known of these subscriptions, in the order of ``rows``: by key. Two queries."""
-    # Not a prefetch: one row per socket, so that subscriptions and sockets are one query.
+    """What is known of these subscriptions, in the order of ``rows``: by key. One query."""
+    # Not a prefetch: one row per socket.
     joined: Any = rows.select_related("user").annotate(
         socket_server=F("connections__server"),
+        socket_host=F("connections__server__host"),
+        socket_pid=F("connections__server__pid"),
+        socket_heard_of=subscriptions.heard_of("connections__server"),
         socket_place=F("connections__place"),
         socket_opened=F("connections__opened_at"),
         socket_closed=F("connections__closed_at"),
     )
-    live = set(subscriptions.live_servers())
-    return [_follower(list(group), live) for _, group in groupby(joined, key=lambda row: row.pk)]
+    known = list(joined)
+    servers = {
+        row.socket_server: Server(pk=row.socket_server, host=row.socket_host, pid=row.socket_pid)
+        for row in known
+        if row.socket_heard_of
+    }
+    live = {pk for pk, server in servers.items() if subscriptions.may_run(server)}
+    return [_follower(list(group), live) for _, group in groupby(known, key=lambda row: row.pk)]
 
 
 def _follower(rows: list[Any], live: set[uuid.UUID]) -> Follower:
@@ -295,7 +304,7 @@ FOLLOWERS = 2_000
 
 
 def attention(workitems: Iterable[Workitem]) -> dict[int, tuple[Attention, ...]]:
-    """Primary key → why these workitems need somebody, if they do. Three queries for all.
+    """Primary key → why these workitems need somebody, if they do. Two queries for all.
 
     Sight is left out, for speed: whom a filter reaches counts as told. A workitem whose creation
     is no longer in the log is not judged by who heard of it.

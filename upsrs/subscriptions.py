@@ -39,8 +39,10 @@ __all__ = [
     "end",
     "end_equal",
     "follow",
+    "heard_of",
     "leave",
     "live_servers",
+    "may_run",
     "new_uid",
     "register_server",
     "return_to",
@@ -342,11 +344,10 @@ class _Socket:
 
 def _sockets(subscription: Subscription, here: Here) -> list[_Socket]:
     rows = Connection.objects.using(write_alias()).filter(subscription=subscription)
-    heard_of = Case(When(server__seen_at__gte=_lost(), then=True), default=False)
     found = []
-    for row in rows.select_related("server").annotate(heard_of=heard_of):
+    for row in rows.select_related("server").annotate(heard_of=heard_of("server")):
         seen_open = row.closed_at is None and row.pk not in here.departing
-        served = row.server is not None and row.heard_of and _may_run(row.server)
+        served = row.server is not None and row.heard_of and may_run(row.server)
         found.append(
             _Socket(
                 pk=row.pk,
@@ -372,7 +373,7 @@ def _expired(subscription: Subscription, here: Here) -> bool:
 def live_servers() -> list[uuid.UUID]:
     """The server processes that live: heard of lately and, on this host, still running."""
     servers = Server.objects.using(write_alias()).filter(seen_at__gte=_lost())
-    return [server.pk for server in servers if _may_run(server)]
+    return [server.pk for server in servers if may_run(server)]
 
 
 def _lost() -> Any:
@@ -383,7 +384,13 @@ def _lost() -> Any:
     return Now() - timedelta(seconds=seconds)
 
 
-def _may_run(server: Server) -> bool:
+def heard_of(server: str) -> Case:
+    """An annotation: was the server at the end of this path heard of lately?"""
+    return Case(When(**{f"{server}__seen_at__gte": _lost()}, then=True), default=False)
+
+
+def may_run(server: Server) -> bool:
+    """As far as this host can tell of its own processes."""
     return server.host != _HOST or _runs(server)
 
 

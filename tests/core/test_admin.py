@@ -82,19 +82,20 @@ def test_the_list_shows_what_an_administrator_looks_for(administrator, alice, ma
     assert "late by" not in shown
 
 
+@pytest.mark.parametrize("attention", ["", "UNHEARD"])
 @pytest.mark.parametrize("rows", [1, 30])
 def test_the_list_asks_ten_queries_at_most_however_many_rows(
-    staff, alice, make_workitem, django_assert_max_num_queries, rows
+    staff, alice, make_workitem, django_assert_max_num_queries, rows, attention
 ):
     client = staff("view_workitem", "change_workitem")
     for label in ("A", "B", "C"):
         drop(follow(alice, worklistLabel=label))
     for number in range(rows):
         workitem = make_workitem(ScheduledStationNameCodeSequence=[datasets.code("WS1")])
-        if number % 2:
+        if number % 2 and not attention:
             custody.claim(alice, workitem.uid)
     with django_assert_max_num_queries(10):
-        assert len(listed(client.get(WORKITEMS))) == rows
+        assert len(listed(client.get(WORKITEMS, {"attention": attention}))) == rows
 
 
 def test_no_dataset_is_read_for_the_list(

@@ -106,6 +106,8 @@ class AttentionFilter(admin.SimpleListFilter):
 
     title = "attention"
     parameter_name = "attention"
+    found: dict[int, tuple[Attention, ...]] | None = None
+    """Primary key → why; what was found out, so that the list need not find it out again."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [
@@ -122,5 +124,5 @@ class AttentionFilter(admin.SimpleListFilter):
             return queryset.filter(state=State.SCHEDULED, starts_at__lt=instants.now())
         state = State.IN_PROGRESS if wanted is Attention.ABANDONED else State.SCHEDULED
         newest = Workitem.objects.filter(state=state).defer("dataset").order_by("-pk")[:NEWEST]
-        found = delivery.attention(newest)
-        return queryset.filter(pk__in=[pk for pk, why in found.items() if wanted in why])
+        self.found = delivery.attention(newest)
+        return queryset.filter(pk__in=[pk for pk, why in self.found.items() if wanted in why])

@@ -76,7 +76,8 @@ class WorkitemList(QuickChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        found = delivery.attention(self.result_list)
+        known = [spec.found for spec in self.filter_specs if isinstance(spec, AttentionFilter)]
+        found = next(filter(None, known), None) or delivery.attention(self.result_list)
         for row in self.result_list:
             row.attention = found.get(row.pk, ())
 
