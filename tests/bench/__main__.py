@@ -22,6 +22,7 @@ BENCHES = {
     "sizing": "a calculation: the processes of a hospital group, from measured figures",
     "search": "a search by each key of every day",
     "admin": "the administrator's list with a million rows",
+    "day": "the statistics of a day in a log of a million events",
 }
 
 
