@@ -29,7 +29,7 @@ def page_of(client, workitem, **headers):
 
 
 def test_nobody_is_asked_to_log_in(client, make_workitem):
-    for path in ("/", "/finished/", f"/workitems/{make_workitem().uid}/"):
+    for path in ("/", "/finished/", "/asked/", f"/workitems/{make_workitem().uid}/"):
         response = client.get(path)
         assert response.status_code == 302
         assert response["Location"] == f"/accounts/login/?next={path}"
@@ -38,7 +38,7 @@ def test_nobody_is_asked_to_log_in(client, make_workitem):
 
 def test_bob_is_told_what_he_lacks_and_shown_nothing(client, bob, make_workitem):
     client.force_login(bob)
-    for path in ("/", "/finished/", f"/workitems/{make_workitem().uid}/"):
+    for path in ("/", "/finished/", "/asked/", f"/workitems/{make_workitem().uid}/"):
         response = client.get(path)
         assert response.status_code == 403
         assert "may not see the worklist" in response.content.decode()
@@ -66,7 +66,9 @@ def test_addresses_follow_a_path_prefix(client, alice):
     assert 'data-service="/portal/ups-rs"' in page
 
 
-@pytest.mark.parametrize("path", ["/", "/finished/", "/workitems/{}/", "/workitems/2.25.1/"])
+@pytest.mark.parametrize(
+    "path", ["/", "/finished/", "/asked/", "/workitems/{}/", "/workitems/2.25.1/"]
+)
 def test_every_answer_has_a_strict_content_security_policy_and_is_not_kept(
     client, alice, make_workitem, path
 ):
@@ -139,3 +141,26 @@ def test_the_finished_are_told_as_a_socket_tells_them_the_last_first(client, ali
     assert {report["procedureStepState"] for report in found} == {"CANCELED"}
     for value in datasets.PATIENT_VALUES:
         assert value not in client.get("/finished/").content.decode()
+
+
+def test_who_was_asked_to_cancel_is_told_while_they_are_at_work(
+    client, alice, make_workitem, settings
+):
+    rows = [make_workitem(WorklistLabel=label) for label in ("HERS", "OTHER", "HERS")]
+    for row in rows:
+        workitems.change_state(alice, row.uid, "IN PROGRESS", transaction_uid="2.25.4")
+    for row, reason in zip(rows, ("Moved", "Moved", ""), strict=True):
+        asked = datasets.elements(ReasonForCancellation=reason) if reason else {}
+        workitems.request_cancel(alice, row.uid, asked)
+    client.force_login(alice)
+    assert client.get("/asked/").json()["reasons"] == {
+        rows[0].uid: "Moved",
+        rows[1].uid: "Moved",
+        rows[2].uid: "",
+    }
+    settings.UPSRS_POLICY = f"{__name__}.OwnLabelPolicy"
+    assert client.get("/asked/").json()["reasons"].keys() == {rows[0].uid, rows[2].uid}
+    canceled = datasets.discontinued("Moved")
+    workitems.update(alice, rows[0].uid, canceled, transaction_uid="2.25.4")
+    workitems.change_state(alice, rows[0].uid, "CANCELED", transaction_uid="2.25.4")
+    assert client.get("/asked/").json()["reasons"] == {rows[2].uid: ""}

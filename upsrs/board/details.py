@@ -72,8 +72,8 @@ def facts(workitem: Workitem) -> list[tuple[str, list[Fact]]]:
             Fact("Performer", ", ".join(snapshot.performers)),
             Fact("Start", time=_instant(ds, "ScheduledProcedureStepStartDateTime")),
             Fact("Expected end", time=_instant(ds, "ExpectedCompletionDateTime")),
-            Fact("Priority", workitem.priority),
-            Fact("Input readiness", workitem.readiness),
+            Fact("Priority", workitem.priority.capitalize()),
+            Fact("Input readiness", workitem.readiness.capitalize()),
         ],
         "Identifiers": [
             Fact("Workitem UID", workitem.uid),

@@ -10,6 +10,7 @@ app_name = "upsrs_board"
 
 urlpatterns = [
     path("", views.board, name="board"),
+    path("asked/", views.asked, name="asked"),
     path("finished/", views.finished, name="finished"),
     path("workitems/<str:workitem_uid>/", views.workitem, name="workitem"),
     path("workitems/<str:workitem_uid>/<str:name>/", views.act, name="act"),

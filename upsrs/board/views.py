@@ -15,9 +15,11 @@ from upsrs.board.acts import ACTS, Act, offered, refusal
 from upsrs.board.details import facts, history
 from upsrs.board.doors import guarded, is_script
 from upsrs.dicom import dataset as dicom_json
-from upsrs.models import Workitem, write_alias
+from upsrs.dicom.states import State
+from upsrs.models import Event, Workitem, write_alias
+from upsrs.sight import in_sight
 
-__all__ = ["act", "board", "finished", "workitem"]
+__all__ = ["act", "asked", "board", "finished", "workitem"]
 
 FINISHED = 100
 """So many finished workitems are on the board, the newest; the admin has all."""
@@ -71,6 +73,21 @@ def finished(request: HttpRequest) -> HttpResponse:
         for row in rows
     ]
     return JsonResponse({"workitems": reports})
+
+
+@guarded
+@require_safe
+def asked(request: HttpRequest) -> HttpResponse:
+    """Which performers were asked to cancel, and why: the reports of a socket do not tell it."""
+    busy = Workitem.objects.using(write_alias()).filter(state=State.IN_PROGRESS)
+    uids = in_sight(request.user, busy).values("uid")
+    requests = Event.objects.using(write_alias()).filter(
+        cancellation__isnull=False, workitem_uid__in=uids
+    )
+    said = requests.order_by("pk").values_list("workitem_uid", "cancellation")
+    return JsonResponse(
+        {"reasons": {uid: contract.cancellation_reason(ds or {}) for uid, ds in said}}
+    )
 
 
 @guarded

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from upsrs.contract.frames import beginning, encode, error, frame_parts
 from upsrs.contract.notifications import (
+    cancellation_reason,
     confirmation,
     heartbeat,
     initial_state_complete,
@@ -36,6 +37,7 @@ __all__ = [
     "UnsubscriptionRequest",
     "attributes",
     "beginning",
+    "cancellation_reason",
     "confirmation",
     "encode",
     "error",

@@ -20,7 +20,14 @@ from upsrs.dicom.dataset import JSONDataset
 from upsrs.dicom.matching import Snapshot
 from upsrs.dicom.states import State
 
-__all__ = ["confirmation", "heartbeat", "initial_state_complete", "notification", "report"]
+__all__ = [
+    "cancellation_reason",
+    "confirmation",
+    "heartbeat",
+    "initial_state_complete",
+    "notification",
+    "report",
+]
 
 Message = dict[str, Any]
 
@@ -160,8 +167,8 @@ def _body(
     if progress := _progress(progress_item):
         body["progressInformation"] = progress
     if cancellation is not None:
-        body["cancellationReason"] = _cancellation_reason(cancellation)
-    elif reason := _cancellation_reason(progress_item):
+        body["cancellationReason"] = cancellation_reason(cancellation)
+    elif reason := cancellation_reason(progress_item):
         body["cancellationReason"] = reason
     if workitem := _workitem(workitem_uid, snapshot, timezone):
         body["workitem"] = workitem
@@ -250,7 +257,8 @@ def _progress(item: JSONDataset) -> Message:
     return progress
 
 
-def _cancellation_reason(item: JSONDataset) -> str:
+def cancellation_reason(item: JSONDataset) -> str:
+    """Why, in words: of a request to cancel, or of what was canceled; empty if nobody said."""
     return _text(item, "ReasonForCancellation") or _text(
         item, "ProcedureStepDiscontinuationReasonCodeSequence.CodeMeaning"
     )

@@ -48,6 +48,9 @@ function take(message, isNews) {
     item.endedAt = column.name === "finished" ? Date.parse(message.eventTime) : 0;
   }
   const hasMoved = isNews && item.state !== state;
+  if (item.state !== state) item.asked = undefined;
+  // It stands until the performer has ended the work, whatever else is told meanwhile.
+  if (state === "IN PROGRESS") item.asked = message.cancellationReason ?? item.asked;
   Object.assign(item, { state, message, workitem, isChanged: true, isFlashing: isNews });
   item.startsAt = Date.parse(workitem.scheduledProcedureStepStartDateTime);
   item.expectedAt = Date.parse(workitem.expectedCompletionDateTime);
@@ -80,7 +83,7 @@ function replaceState(reports) {
   for (const report of reports) take(report, false);
   hasState = true;
   columns.forEach(markDirty); // also those that stay empty: now they say so
-  fetchFinished();
+  fetchMore();
 }
 
 const PARTS = {
@@ -232,8 +235,8 @@ function fill(item) {
   fillWork(parts.work, state, progress);
   const outcome = { COMPLETED: "Completed", CANCELED: "Canceled" }[state];
   put(parts.outcome, outcome ? `${outcome} ${when(item.endedAt)}` : "", state === "CANCELED" ? "canceled" : "finished");
-  const reason = message.cancellationReason;
-  put(parts.reason, state === "IN PROGRESS" && reason !== undefined ? `Asked to cancel: ${reason || "no reason given"}` : reason);
+  const asked = item.asked !== undefined && `Asked to cancel: ${item.asked || "no reason given"}`;
+  put(parts.reason, asked || message.cancellationReason);
   fillWhen(parts.when, item);
   put(parts.label, workitem.worklistLabel);
   put(parts.station, workitem.scheduledStationAETitle?.replaceAll("\\", ", "));
@@ -331,12 +334,27 @@ function showLine({ state, reason, detail }) {
   notice.replaceChildren(`${detail}${since} What you see may be outdated. `, link);
 }
 
-async function fetchFinished() {
+/** What the socket does not tell of the present state: what is finished, who was asked to cancel. */
+function fetchMore() {
   const mine = following;
+  ask(`${board.dataset.finished}?${query()}`, mine, ({ workitems }) => {
+    for (const report of workitems) take(report, false);
+  });
+  ask(board.dataset.asked, mine, ({ reasons }) => {
+    for (const [uid, reason] of Object.entries(reasons)) {
+      const item = items.get(uid);
+      if (item?.state !== "IN PROGRESS" || item.asked !== undefined) continue;
+      Object.assign(item, { asked: reason, isChanged: true });
+      markDirty(item.column);
+    }
+  });
+}
+
+async function ask(address, mine, react) {
   try {
-    const answer = await fetch(`${board.dataset.finished}?${query()}`, { headers: { "X-Requested-With": "upsrs-board" } });
-    if (!answer.ok || mine !== following) return;
-    for (const report of (await answer.json()).workitems) take(report, false);
+    const answer = await fetch(address, { headers: { "X-Requested-With": "upsrs-board" } });
+    const told = answer.ok && (await answer.json());
+    if (told && mine === following) react(told);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error; // no answer: the line says so, and comes back
   }
