@@ -29,5 +29,21 @@ PAGES = [
     Look("board-list", "/?view=list", ready=".ups-card"),
     Look("board-empty", "/?label=NOBODY+HAS+THIS", ready=".ups-nothing:visible"),
     Look("board-drawer", "/", ready=".ups-card", click=".ups-card-title", then=".ups-details"),
+    Look(
+        "board-claimed",
+        "/",
+        ready=".ups-card",
+        click=".ups-column[data-column=in-progress] .ups-card-title",
+        then=".ups-details",
+    ),
+    Look("statistics", "/statistics/", ready="picture img"),
+    Look("admin-workitems", "/admin/upsrs/workitem/", user="root"),
+    Look(
+        "admin-workitem",
+        "/admin/upsrs/workitem/?q=Read+CT+chest",
+        user="root",
+        click="#result_list tbody th a",
+        then=".upsrs-timeline",
+    ),
     Look("board-forbidden", "/", user="bob", refused=True),
 ]

@@ -19,13 +19,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.browser.visiting import Site
+from tests.browser.visiting import ANY_PAGE, Site
 from tests.live.parts import PATIENCE_SECONDS
 from tests.live.performing import Performer
 from tests.subscriber import FILTERED_GLOBAL
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-ANY_PAGE = "/accounts/login/"
 BROKEN = ["WebSocket", "Failed to load", "ERR_"]
 """What the browser itself says to the console when a line breaks."""
 

@@ -34,17 +34,17 @@ def followed(site):
 
 
 PAGES = {
-    "statistics": "/statistics/",
     "orders": "/orders/",
     "order-new": "/orders/new/",
     "admin": "/admin/",
-    "admin-workitems": "/admin/upsrs/workitem/",
-    "admin-workitem": "/admin/upsrs/workitem/{key}/change/",
     "admin-workitem-new": "/admin/upsrs/workitem/add/",
     "admin-history": "/admin/upsrs/workitem/{key}/history/",
     "admin-subscriptions": "/admin/upsrs/subscription/",
     "admin-subscription": "/admin/upsrs/subscription/1/change/",
     "admin-match": "/admin/upsrs/subscription/match/?workitem={uid}",
+    "admin-audit": "/admin/upsrs/auditrecord/",
+    "admin-audit-record": "/admin/upsrs/auditrecord/1/change/",
+    "workitem": "/workitems/{uid}/",
     "admin-events": "/admin/upsrs/event/",
     "admin-event": "/admin/upsrs/event/1/change/",
     "not-found": "/nowhere",
