@@ -103,7 +103,7 @@ def test_a_workitem_is_shown_with_its_patient_and_its_history(client, alice, mak
     workitems.update(alice, workitem.uid, datasets.elements(WorklistLabel="READING"))
     client.force_login(alice)
     page = page_of(client, workitem).content.decode()
-    for words in ("Doe, Jane", "PID-1", "1970-01-01", "Worklist Label: AI → READING", "Created"):
+    for words in ("Doe, Jane", "PID-1", "1 Jan 1970", "Worklist Label: AI → READING", "Created"):
         assert words in page
     part = page_of(client, workitem, **FROM_SCRIPT).content.decode()
     assert "Doe, Jane" in part

@@ -8,7 +8,7 @@ import re
 
 from playwright.async_api import expect
 
-from tests.browser.visiting import PATIENCE, violations
+from tests.browser.visiting import BROKEN, PATIENCE, RETURNS_SOON, violations
 from tests.datasets import PATIENT_VALUES
 from tests.live.performing import Performer
 
@@ -217,7 +217,7 @@ async def test_changes_during_a_restart_of_the_server_appear_by_themselves(make_
     async with Performer(site.server, site.backend) as ris:
         kept = await ris.create(WorklistLabel="CUT", ProcedureStepLabel="Stays")
         taken = await ris.create(WorklistLabel="CUT", ProcedureStepLabel="Is taken")
-    page = await visit(site, "/?label=CUT", "alice", allow=["WebSocket", "Failed to load", "ERR_"])
+    page = await visit(site, "/?label=CUT", "alice", allow=BROKEN, script=RETURNS_SOON)
     await live(page)
     await page.evaluate("document.body.dataset.witness = 'never reloaded'")
     await asyncio.to_thread(site.server.kill)
@@ -345,7 +345,7 @@ async def test_a_screen_reader_hears_what_is_new(site, visit):
 
 async def test_who_logs_out_elsewhere_is_told_to_log_in_again(make_site, visit):
     site = await asyncio.to_thread(make_site)
-    page = await visit(site, "/", "alice", allow=["WebSocket", "Failed to load", "ERR_"])
+    page = await visit(site, "/", "alice", allow=BROKEN, script=RETURNS_SOON)
     await live(page)
     await asyncio.to_thread(site.server.terminate)
     await page.context.clear_cookies()

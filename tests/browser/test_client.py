@@ -19,15 +19,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.browser.visiting import ANY_PAGE, Site
+from tests.browser.visiting import ANY_PAGE, BROKEN, RETURNS_SOON, Site
 from tests.live.parts import PATIENCE_SECONDS
 from tests.live.performing import Performer
 from tests.subscriber import FILTERED_GLOBAL
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-BROKEN = ["WebSocket", "Failed to load", "ERR_"]
-"""What the browser itself says to the console when a line breaks."""
-
 FOLLOW = """async (options) => {
   const { follow } = await import("/static/upsrs/upsrs.js");
   const following = follow("/ups-rs", options);
@@ -216,7 +213,7 @@ async def test_what_comes_twice_is_told_once(site, follower):
 
 
 async def test_after_a_kill_it_comes_back_and_misses_nothing(fragile, follower):
-    page = await follower(on=fragile, allow=BROKEN)
+    page = await follower(on=fragile, allow=BROKEN, script=RETURNS_SOON)
     await page.follow(filter={"worklistLabel": "JS-KILL"})
     before = await page.place()
     await asyncio.to_thread(fragile.server.kill)
@@ -323,6 +320,21 @@ async def test_a_refused_handshake_is_not_tried_for_ever(site, follower):
     await page.page.clock.install()
     await page.page.clock.fast_forward("10:00")
     assert len(lines) == number
+
+
+async def test_a_logout_in_another_tab_reaches_it(site, visit):
+    page = await visit(site, ANY_PAGE, allow=BROKEN)
+    await page.get_by_label("User name").fill("alice")
+    await page.get_by_label("Password").fill("alice")
+    await page.get_by_role("button", name="Log in").click()
+    await page.wait_for_url(lambda url: "/accounts/login/" not in url)
+    follower = Follower(page)
+    await follower.follow(filter={"worklistLabel": "JS-LOGOUT"})
+    other = await page.context.new_page()
+    await other.goto("/statistics/")
+    await other.get_by_role("button", name="Log out").click()
+    await follower.until(STOPPED)
+    assert (await follower.line())["reason"] == "login"
 
 
 async def test_who_may_not_see_the_worklist_is_told_so(site, follower):

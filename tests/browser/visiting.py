@@ -24,6 +24,12 @@ PATIENCE = PATIENCE_SECONDS * 1000
 ANY_PAGE = "/accounts/login/"
 """It has nothing to do with the board, and needs no login."""
 
+BROKEN = ["WebSocket", "Failed to load", "ERR_"]
+"""What the browser itself says to the console when a line breaks."""
+
+RETURNS_SOON = "Math.random = () => 0.1;"
+"""A script: of the pause after a lost line, this page waits the first tenth."""
+
 DESKTOP, PHONE = (1440, 900), (390, 844)
 LOOKS = {"light": (DESKTOP, "light"), "dark": (DESKTOP, "dark"), "narrow": (PHONE, "light")}
 SCREENSHOTS = os.environ.get("UPSRS_TESTS_SCREENSHOTS", "")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.utils import timezone
+from django.utils.dateformat import format as date_format
 from pydicom.datadict import dictionary_description, dictionary_has_tag
 
 from upsrs import access, contract, events
@@ -164,8 +165,12 @@ def _name(name: Any) -> str:
     return ", ".join(filter(None, (family, " ".join(filter(None, others)))))
 
 
-def _date(date: str) -> str:
-    return f"{date[:4]}-{date[4:6]}-{date[6:8]}" if len(date) == 8 and date.isdigit() else date
+def _date(text: str) -> str:
+    """A DA as people write it; what is none, as it was sent."""
+    try:
+        return date_format(date.fromisoformat(text), "j M Y")
+    except ValueError:
+        return text
 
 
 def _instant(ds: JSONDataset, keyword: str) -> datetime | None:
