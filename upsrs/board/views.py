@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from upsrs import access, contract, custody, errors, selection, subscriptions
+from upsrs import access, contract, custody, errors, events, selection, subscriptions
 from upsrs.board.acts import ACTS, Act, offered, refusal
 from upsrs.board.details import facts, history
 from upsrs.board.doors import guarded, is_script
@@ -84,10 +84,13 @@ def asked(request: HttpRequest) -> HttpResponse:
     requests = Event.objects.using(write_alias()).filter(
         cancellation__isnull=False, workitem_uid__in=uids
     )
-    said = requests.order_by("pk").values_list("workitem_uid", "cancellation")
-    return JsonResponse(
-        {"reasons": {uid: contract.cancellation_reason(ds or {}) for uid, ds in said}}
-    )
+    sight = access.sight(request.user)
+    reasons = {
+        row.workitem_uid: contract.cancellation_reason(row.cancellation or {})
+        for row in requests.order_by("pk")
+        if access.sees(sight, events.logged(row).after)  # as whoever followed it was told
+    }
+    return JsonResponse({"reasons": reasons})
 
 
 @guarded
