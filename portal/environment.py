@@ -7,6 +7,7 @@ that each rule can be tested on its own.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import tempfile
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+
+from upsrs.conf import Conf, Setting
 
 YES = frozenset({"1", "true", "yes", "on"})
 NO = frozenset({"", "0", "false", "no", "off"})
@@ -39,10 +42,40 @@ def number(name: str, default: int) -> int:
     return int(value)
 
 
+def decimal(name: str, default: float) -> float:
+    text = os.environ.get(name, "").strip()
+    if not text:
+        return default
+    if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
+        raise ImproperlyConfigured(f"{name} must be a number, like 2 or 0.5.")
+    return float(text)
+
+
 def words(name: str, default: list[str]) -> list[str]:
     """A list with commas between its members."""
     found = [word.strip() for word in os.environ.get(name, "").split(",")]
     return [word for word in found if word] or default
+
+
+def worklist() -> dict[str, Any]:
+    """Each setting of upsrs that the environment gives, as its default is: number, yes or no, text."""
+    found: dict[str, Any] = {}
+    for setting in vars(Conf).values():
+        if not isinstance(setting, Setting) or not os.environ.get(setting.name, "").strip():
+            continue
+        name, default = setting.name, setting.default
+        match default:
+            case bool():
+                found[name] = flag(name)
+            case int():
+                found[name] = number(name, default)
+            case float():
+                found[name] = decimal(name, default)
+            case str():
+                found[name] = os.environ[name].strip()
+            case _:
+                found[name] = words(name, list(default))
+    return found
 
 
 def path_prefix(name: str) -> str | None:

@@ -104,6 +104,9 @@ DATABASES = {
 CHANNEL_LAYERS = {"default": environment.channel_layer(os.environ.get("REDIS_URL", ""))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Each UPSRS_… setting may be given by the environment, under its own name.
+globals().update(environment.worklist())
+
 # --- People -----------------------------------------------------------------------------------
 
 AUTH_PASSWORD_VALIDATORS = [

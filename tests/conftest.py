@@ -63,6 +63,10 @@ def make_workitem(alice: Any) -> Callable[..., Any]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown() -> None:
-    """What a test had audited is written before its database is emptied."""
+    """What a test had audited is written before its database is emptied; what it spent is back."""
     if "upsrs.audit" in sys.modules:
         sys.modules["upsrs.audit"].flush()
+    if "upsrs.limits" in sys.modules:
+        limits = sys.modules["upsrs.limits"]
+        for limit in (limits.FAILED_LOGINS, limits.MESSAGES, limits.ROOM):
+            limit.forget()

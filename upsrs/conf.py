@@ -140,6 +140,24 @@ class Conf:
     MAX_BAD_MESSAGES = Setting(20)
     """So many bad messages in a row close a socket, 4008."""
 
+    MAX_SOCKETS_PER_USER = Setting(20_000, may_be_zero=True)
+    """More open sockets of one user are turned away by a server process, 4013; 0 is no limit."""
+
+    MAX_SOCKETS_PER_ADDRESS = Setting(20_000, may_be_zero=True)
+    """The same for one address. Behind a proxy set TRUSTED_PROXIES, or all have the proxy's."""
+
+    MAX_SUBSCRIPTIONS_PER_USER = Setting(100_000, may_be_zero=True)
+    """So many that have not ended: a client that starts anew in a loop must not fill the table."""
+
+    MAX_SUBSCRIPTIONS_PER_SOCKET = Setting(10_000, may_be_zero=True)
+    """So many may be followed on one socket."""
+
+    MAX_MESSAGES_PER_MINUTE = Setting(60_000, may_be_zero=True)
+    """What one user may say on all sockets of a server process together."""
+
+    MAX_FAILED_LOGINS_PER_MINUTE = Setting(60, may_be_zero=True)
+    """From one address. Whoever came in with the same credentials before does not wait."""
+
 
 conf = Conf()
 

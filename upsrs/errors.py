@@ -26,7 +26,8 @@ patient data and no Transaction UID can leave through an error.
     ├── AlreadyCompleted            0xC311
     ├── StaleWorkitem               (ours)  a save based on an older version of the row
     ├── NotNotified                 (ours)  a way of writing that would notify nobody
-    └── NoSuchSubscription          (ours)
+    ├── NoSuchSubscription          (ours)
+    └── LimitReached                (ours)  enough of it, for one user or one address
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ __all__ = [
     "FinalStateNotReady",
     "InvalidArgument",
     "InvalidDataset",
+    "LimitReached",
     "MayNoLongerBeUpdated",
     "MissingAttribute",
     "MissingAttributeValue",
@@ -222,3 +224,13 @@ class NotNotified(UPSError):
 
 class NoSuchSubscription(UPSError):
     """There is no such subscription."""
+
+
+class LimitReached(UPSError):
+    """A limit of this server is reached."""
+
+    def __init__(self, detail: str = "", *, name: str = "", wait: float | None = None) -> None:
+        """``name`` is the setting; ``wait`` in how many seconds it is worth another try."""
+        self.name = name
+        self.wait = wait
+        super().__init__(detail)

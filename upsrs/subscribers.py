@@ -415,6 +415,8 @@ def _subscriber(user: Any, ae_title: str) -> Subscription:
     row = locked.first()
     access.require_acts_for(user, title, row.user if row else None)
     if row is None:
+        if user is not None:
+            subscriptions.require_room(user)
         place = events.place()
         try:
             with transaction.atomic(using=write_alias()):

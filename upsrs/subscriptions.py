@@ -22,7 +22,7 @@ from django.db.models import Case, Exists, OuterRef, Q, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from upsrs import access, audit, contract, errors, events, instants, metrics
+from upsrs import access, audit, contract, errors, events, instants, limits, metrics
 from upsrs.access import Sight
 from upsrs.conf import conf
 from upsrs.dicom import uids
@@ -45,6 +45,7 @@ __all__ = [
     "may_run",
     "new_uid",
     "register_server",
+    "require_room",
     "return_to",
     "same_filter",
     "store_places",
@@ -122,7 +123,8 @@ def follow(
 
     An equal subscription of this user that waits without a socket is taken up: same UID, and what
     was missed is still to come. Else, or with ``resume=False``, a new one is made. Without the
-    ``initial_state`` that one has a place at once: where the log stands now.
+    ``initial_state`` that one has a place at once: where the log stands now. Raises
+    ``NotAuthorized``, ``LimitReached``.
     """
     access.require(user, "view_workitem", "add_subscription")
     if resume:
@@ -130,6 +132,7 @@ def follow(
             waiting = _waiting(user, _digest(wanted), here)
             if waiting is not None:
                 return _followed(waiting, take_up(user, waiting, here))
+    require_room(user)
     now = events.place() if initial_state else events.numbered_place()
     place = None if initial_state else now.position
     with transaction.atomic(using=write_alias()):
@@ -150,6 +153,25 @@ def follow(
         )
         taken_up = _connect(user, subscription, here, place, now, resync=False)
     return _followed(subscription, taken_up)
+
+
+def require_room(user: Any) -> None:
+    """Refuse if the user has as many subscriptions as one may. Raises ``LimitReached``."""
+    most = conf.MAX_SUBSCRIPTIONS_PER_USER
+    if not most:
+        return
+
+    def alive() -> int:
+        since = instants.now() - timedelta(seconds=conf.SUBSCRIPTION_TTL_SECONDS)
+        rows = Subscription.objects.using(write_alias()).filter(user=user, ended_at=None)
+        return int(rows.filter(Q(waits_since=None) | Q(waits_since__gte=since)).count())
+
+    if not limits.ROOM.take(str(user.pk), most, alive):
+        raise errors.LimitReached(
+            f"Too many subscriptions: at most {most} for each user "
+            "(UPSRS_MAX_SUBSCRIPTIONS_PER_USER). End those that nobody needs.",
+            name="UPSRS_MAX_SUBSCRIPTIONS_PER_USER",
+        )
 
 
 def new_uid() -> str:

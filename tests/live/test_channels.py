@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from tests import datasets
 from tests.live import making
@@ -185,6 +186,35 @@ async def test_frames_that_are_not_taken(server, alice, frame, code):
     async with Subscriber(server.general, alice) as socket:
         await socket.send(frame)
         assert await socket.closed() == code
+
+
+async def test_a_user_with_too_many_sockets_is_told_and_others_are_unharmed(sqlite_backend, start):
+    server = start(sqlite_backend, env={"UPSRS_MAX_SOCKETS_PER_USER": "10"})
+    alice, root = (sqlite_backend.tokens[name] for name in ("alice", "root"))
+    answers = []
+
+    async def open_one():
+        async with Subscriber(server.general, alice) as socket:
+            try:
+                answers.append(bool(await socket.subscribe({}, request_id=False)))
+                await full.wait()
+            except (Refused, Gone, ConnectionClosed):
+                answers.append(await socket.closed())
+
+    full = asyncio.Event()
+    async with Subscriber(server.general, root) as other:
+        await other.subscribe({})
+        await other.initial_state()
+        sockets = [asyncio.create_task(open_one()) for _ in range(100)]
+        while len(answers) < 100:
+            await asyncio.wait(sockets, timeout=0.05)
+            failed = [it.exception() for it in sockets if it.done() and it.exception()]
+            assert not failed
+        assert (answers.count(True), answers.count(4013)) == (10, 90)
+        await in_thread(making.create, sqlite_backend)
+        assert (await other.next())["eventType"] == "CREATED"
+        full.set()
+        await asyncio.gather(*sockets)
 
 
 async def test_sigterm_tells_the_sockets_4001(server, alice):

@@ -48,6 +48,39 @@ def test_a_number_is_whole(monkeypatch):
         environment.number("A_NUMBER", 3)
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "value"),
+    [
+        ("UPSRS_MAX_SOCKETS_PER_USER", "100", 100),
+        ("UPSRS_POLL_SECONDS", "0.25", 0.25),
+        ("UPSRS_LOGIN_SECONDS", "2", 2.0),
+        ("UPSRS_FAST_LANE", "no", False),
+        ("UPSRS_POLICY", " portal.policy.Worklists ", "portal.policy.Worklists"),
+        ("UPSRS_FALLBACK_AE_TITLES", "AI1, AI2", ["AI1", "AI2"]),
+    ],
+)
+def test_each_setting_of_the_worklist_may_be_given(monkeypatch, name, given, value):
+    monkeypatch.setenv(name, given)
+    assert environment.worklist() == {name: value}
+    monkeypatch.setenv(name, "")
+    assert environment.worklist() == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "sentence"),
+    [
+        ("UPSRS_MAX_SOCKETS_PER_USER", "many", "must be a whole number"),
+        ("UPSRS_MAX_SOCKETS_PER_USER", "-1", "must be a whole number"),
+        ("UPSRS_POLL_SECONDS", "1e3", "must be a number, like"),
+        ("UPSRS_FAST_LANE", "perhaps", "must be one of"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_a_sentence(monkeypatch, name, given, sentence):
+    monkeypatch.setenv(name, given)
+    with pytest.raises(ImproperlyConfigured, match=f"{name} {sentence}"):
+        environment.worklist()
+
+
 def test_a_list_has_commas(monkeypatch):
     monkeypatch.setenv("A_LIST", " portal.example, ris.example ,")
     assert environment.words("A_LIST", []) == ["portal.example", "ris.example"]

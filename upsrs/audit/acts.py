@@ -110,8 +110,8 @@ ALARMING = (
 )
 """Refusals that somebody who looks for what is not theirs would get: Security Alerts."""
 
-MALFORMED = (errors.InvalidDataset, errors.InvalidArgument, BadMessage)
-"""Refused for their form, whoever sent it: they concern no workitem, and are not audited."""
+NOT_AUDITED = (errors.InvalidDataset, errors.InvalidArgument, BadMessage, errors.LimitReached)
+"""Refused for their form or their number, whoever sent it: they concern no workitem."""
 
 
 _REACHED = {
@@ -135,4 +135,4 @@ def is_alarming(refusal: Exception) -> bool:
 
 
 def is_audited(refusal: Exception) -> bool:
-    return isinstance(refusal, errors.UPSError) and not isinstance(refusal, MALFORMED)
+    return isinstance(refusal, errors.UPSError) and not isinstance(refusal, NOT_AUDITED)

@@ -27,7 +27,7 @@ CLOSE_CODES: Mapping[int, str] = {
     4003: "a binary frame",
     4008: "too many bad messages in a row",
     4009: "a frame that is too large",
-    4013: "the reader is too slow, or must resync: come back",
+    4013: "the reader is too slow, or must resync, or has too many sockets: come back",
     4401: "the login ended",
     4403: "not allowed, or not any more",
     4404: "no such subscription, or not yours",

@@ -119,8 +119,7 @@ def _responses(found: Operation, view: Any, method: str) -> Iterator[tuple[str, 
         if table.otherwise:
             warnings.setdefault(status, {})[table.otherwise] = None
     yield "401", _problem([UNAUTHORIZED], WWW_Authenticate=header("How to log in."))
-    if view.get_throttles():
-        yield "429", _problem([THROTTLED])
+    yield "429", _problem([THROTTLED], Retry_After=header("In so many seconds it may be."))
     for status in sentences:
         headers = {}
         if status in warnings:
@@ -131,7 +130,7 @@ def _responses(found: Operation, view: Any, method: str) -> Iterator[tuple[str, 
 
 
 UNAUTHORIZED = "There are no valid credentials."
-THROTTLED = "Too many requests: the portal's limit."
+THROTTLED = "A limit of the server or of the portal is reached."
 BODY = {
     411: "The server needs a Content-Length.",
     413: "The body is larger than the server accepts.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -88,6 +89,7 @@ STATUSES: Mapping[type[errors.UPSError], HTTPStatus] = {
     errors.StaleWorkitem: HTTPStatus.CONFLICT,
     errors.NotNotified: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.NoSuchSubscription: HTTPStatus.NOT_FOUND,
+    errors.LimitReached: HTTPStatus.TOO_MANY_REQUESTS,
 }
 """What you sent or who you are: 400, 403, 404. Where the workitem is in its life: 409, 410."""
 
@@ -155,6 +157,7 @@ def answer(
     """
     if isinstance(error, errors.UPSError) and not isinstance(error, errors.NotNotified):
         response = _problem(refusals.status(error), **_members(error))
+        _retry_after(response, error)
     else:
         status, detail = _http(error)
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -162,13 +165,17 @@ def answer(
         response = _problem(status, detail=detail)
         if header := getattr(error, "auth_header", ""):
             response["WWW-Authenticate"] = header
-        if wait := getattr(error, "wait", None):
-            response["Retry-After"] = f"{wait:.0f}"
+        _retry_after(response, error)
         if status == HTTPStatus.UPGRADE_REQUIRED:
             response["Upgrade"] = "websocket"
     if service and (text := refusals.warning(error)):
         response["Warning"] = warning(service, text)
     return response
+
+
+def _retry_after(response: HttpResponse, error: Exception) -> None:
+    if wait := getattr(error, "wait", None):
+        response["Retry-After"] = str(math.ceil(wait))
 
 
 def _members(refusal: errors.UPSError) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView, set_rollback
 
-from upsrs import audit, errors, searching, workitems
+from upsrs import audit, errors, limits, searching, workitems
 from upsrs.audit import Act
-from upsrs.origin import coming_from
+from upsrs.origin import coming_from, origin
 from upsrs.rest import media, queries, refusals
 from upsrs.rest.refusals import Refusals
 
@@ -62,9 +62,9 @@ class UPSView(APIView):
     """The service's base URL, as the client sees it; known once the client may speak."""
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        with coming_from("rest", request.META) as origin:
+        with coming_from("rest", request.META) as here:
             response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
-        response.headers.setdefault("X-Request-ID", origin.correlation_id)
+        response.headers.setdefault("X-Request-ID", here.correlation_id)
         return response
 
     def get_permissions(self) -> list[Any]:
@@ -78,6 +78,12 @@ class UPSView(APIView):
         """
         challenges = (it.authenticate_header(request) for it in self.get_authenticators())
         return next(filter(None, challenges), "")
+
+    def perform_authentication(self, request: Request) -> None:
+        """As DRF does; who fails too often has to wait."""
+        credentials = limits.credentials_of(request.META)
+        with limits.FAILED_LOGINS.watched(origin().address, credentials):
+            super().perform_authentication(request)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

@@ -16,8 +16,9 @@ from django.core.handlers.asgi import ASGIRequest
 from django.utils.http import is_same_domain
 from rest_framework.exceptions import APIException
 
-from upsrs import logins
+from upsrs import limits, logins
 from upsrs.logins import Login
+from upsrs.origin import origin
 
 __all__ = ["authenticate"]
 
@@ -35,8 +36,10 @@ def authenticate(scope: dict[str, Any]) -> tuple[Any, Login] | None:
     outer = scope.get("user")
     if outer is not None and outer.is_authenticated:
         return (outer, logins.login_of_scope(scope, outer)) if outer.is_active else None
+    credentials = limits.credentials_of(request.META)
     try:
-        return logins.authenticated(request)
+        with limits.FAILED_LOGINS.watched(origin().address, credentials):
+            return logins.authenticated(request)
     except APIException:
         return None
 

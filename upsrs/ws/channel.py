@@ -12,7 +12,7 @@ from channels.consumer import AsyncConsumer
 from channels.exceptions import StopConsumer
 from rest_framework.exceptions import NotAuthenticated
 
-from upsrs import access, audit, contract, errors, instants, metrics
+from upsrs import access, audit, contract, errors, instants, limits, metrics
 from upsrs.conf import conf
 from upsrs.contract import BadMessage, SubscriptionRequest, UnsubscriptionRequest
 from upsrs.database import in_database
@@ -20,7 +20,7 @@ from upsrs.events import LogLost
 from upsrs.hub import Hub
 from upsrs.listeners import Follower, Frame, Listener, Standing
 from upsrs.logins import Login
-from upsrs.origin import coming_from, meta_of
+from upsrs.origin import coming_from, meta_of, origin
 from upsrs.subscriptions import Followed
 from upsrs.traces import trace
 from upsrs.ws import refusals
@@ -64,6 +64,7 @@ class Channel(AsyncConsumer):
     """Who this is; None until the handshake is accepted."""
     login: Login
     ae_title = ""
+    turned_away = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -102,7 +103,13 @@ class Channel(AsyncConsumer):
         self.heartbeats: dict[str, asyncio.TimerHandle] = {}
         self.hub = Hub.running()
         before_goodbye(self.hub.places.farewell)
-        self.user, self.login = known
+        user, self.login = known
+        try:
+            self.leave = limits.SOCKETS.enter(self.login.user_pk, origin().address)
+        except errors.LimitReached as refusal:
+            self._turn_away(refusal)
+            return
+        self.user = user
         self.context = copy_context()
         try:
             await in_database(access.require)(self.user, "view_workitem", "add_subscription")
@@ -115,6 +122,14 @@ class Channel(AsyncConsumer):
         except (errors.NoSuchSubscription, errors.InvalidArgument) as refusal:
             self._audit(refusal)
             self.close(NO_SUCH_SUBSCRIPTION)
+
+    def _turn_away(self, refusal: errors.LimitReached) -> None:
+        """The server has enough of this client, which is told so, and may come back."""
+        metrics.HANDSHAKES_REFUSED.labels("limit").inc()
+        self.tell_problem(refusal, None)
+        metrics.closed(COME_BACK, by_us=True)
+        self.turned_away = True
+        self.lane.close(COME_BACK)
 
     async def opened(self) -> None:
         """The socket is open, and the user may be here."""
@@ -137,6 +152,7 @@ class Channel(AsyncConsumer):
         try:
             request = contract.parse(text)
             request_id = request.request_id
+            limits.MESSAGES.take(self.login.user_pk)
             if isinstance(request, SubscriptionRequest):
                 await self.subscribe(request)
             else:
@@ -161,10 +177,14 @@ class Channel(AsyncConsumer):
     def refuse(self, refusal: errors.UPSError, request_id: str | None) -> None:
         """Say what was wrong; the socket and its subscriptions go on. Too many in a row end it."""
         self._audit(refusal)
-        self.lane.write((contract.encode(refusals.problem(refusal, request_id)).encode(), b""))
+        self.tell_problem(refusal, request_id)
         self.bad_messages += 1
         if self.bad_messages >= conf.MAX_BAD_MESSAGES:
             self.close(BAD_MESSAGES)
+
+    def tell_problem(self, refusal: errors.UPSError, request_id: str | None) -> None:
+        problem = contract.encode(refusals.problem(refusal, request_id))
+        self.lane.write((problem.encode(), b""))
 
     # Following
 
@@ -366,9 +386,12 @@ class Channel(AsyncConsumer):
 
     async def _gone(self, *, clean: bool) -> None:
         """The subscriptions wait, each at what is known to have been taken."""
+        if self.turned_away:
+            self.lane.drop()
         if self.user is None:
             return
         self.closing = True
+        self.leave()
         self.lane.drop()
         for task in self.tasks.values():
             task.cancel()

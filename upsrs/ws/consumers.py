@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from upsrs import contract, errors, events, instants, subscriptions
+from upsrs.conf import conf
 from upsrs.contract import BadMessage, SubscriptionRequest, UnsubscriptionRequest
 from upsrs.database import in_database
 from upsrs.dicom import uids
@@ -37,6 +38,13 @@ class GeneralChannel(Channel):
                 self.confirm(uid, ignored=ignored, request_id=request.request_id)
                 self._heed(self.listeners[uid], request)
                 return
+        most = conf.MAX_SUBSCRIPTIONS_PER_SOCKET
+        if most and len(self.listeners) >= most:
+            raise errors.LimitReached(
+                f"Too many subscriptions on this socket: at most {most} "
+                "(UPSRS_MAX_SUBSCRIPTIONS_PER_SOCKET).",
+                name="UPSRS_MAX_SUBSCRIPTIONS_PER_SOCKET",
+            )
         followed = await in_database(subscriptions.follow)(
             self.user,
             request.filter,

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from upsrs import events, subscribers
 from upsrs.database import in_database
 from upsrs.dicom import reports
+from upsrs.errors import UPSError
 from upsrs.listeners import Listener, Subscriber
 from upsrs.ws.channel import UNSUBSCRIBED, Channel
 from upsrs.ws.consumers import event_id, parsed
@@ -49,6 +50,9 @@ class EventChannel(Channel):
 
     async def _take(self, text: str) -> None:
         """The client has nothing to say here (PS3.18 8.10.5)."""
+
+    def tell_problem(self, refusal: UPSError, request_id: str | None) -> None:
+        """Nor is it told anything but event reports."""
 
     async def _begin(self, listener: Subscriber) -> None:
         if listener.position is None:

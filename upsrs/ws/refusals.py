@@ -12,6 +12,7 @@ __all__ = ["problem"]
 STATUS: dict[type[errors.UPSError], HTTPStatus] = {
     errors.NotAuthorized: HTTPStatus.FORBIDDEN,
     errors.NoSuchSubscription: HTTPStatus.NOT_FOUND,
+    errors.LimitReached: HTTPStatus.TOO_MANY_REQUESTS,
 }
 """The kind of refusal, in the words of HTTP; what is not here is a bad request."""
 

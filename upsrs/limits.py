@@ -1,0 +1,185 @@
+"""How much one user, one socket or one address may have of a server process.
+
+Each process counts its own, in memory: a limit is there so that nobody takes a server away from
+the others, and a server is what it protects. 0 is no limit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rest_framework.exceptions import AuthenticationFailed, Throttled
+
+from upsrs.conf import conf
+from upsrs.errors import LimitReached
+
+__all__ = ["FAILED_LOGINS", "MESSAGES", "ROOM", "SOCKETS", "credentials_of"]
+
+MINUTE = 60.0
+
+MOST_KNOWN = 20_000
+"""So many users or addresses are remembered at once."""
+
+
+class Rate:
+    """So many a minute for each: what was spent comes back evenly."""
+
+    def __init__(self, name: str, most: Callable[[], int], what: str) -> None:
+        self.name, self.most, self.what = name, most, what
+        self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        """Who → how much was spent, and when that was so; the last asked is the last."""
+        self._lock = threading.Lock()
+
+    def wait(self, who: str) -> float:
+        """In so many seconds there is room for one more; 0 if there is now."""
+        most = self.most()
+        return max(0.0, self._now(who) - most + 1) * MINUTE / most if most else 0.0
+
+    def spend(self, who: str) -> None:
+        with self._lock:
+            self._spent[who] = (self._now(who) + 1, time.monotonic())
+            self._spent.move_to_end(who)
+            while len(self._spent) > MOST_KNOWN:
+                self._spent.popitem(last=False)
+
+    def take(self, who: str) -> None:
+        """One more. Raises `LimitReached` if there is no room for it."""
+        if seconds := self.wait(who):
+            raise self.reached(seconds)
+        self.spend(who)
+
+    def reached(self, seconds: float) -> LimitReached:
+        return LimitReached(
+            f"{self.what}: at most {self.most()} a minute ({self.name}).",
+            name=self.name,
+            wait=seconds,
+        )
+
+    def forget(self) -> None:
+        """Everybody begins anew."""
+        self._spent.clear()
+
+    def _now(self, who: str) -> float:
+        spent, at = self._spent.get(who, (0.0, 0.0))
+        return max(0.0, spent - (time.monotonic() - at) * self.most() / MINUTE)
+
+
+class Sockets:
+    """The open sockets of this process, by user and by address."""
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+
+    def enter(self, user: str, address: str) -> Callable[[], None]:
+        """One more; call what is returned when it is gone. Raises `LimitReached`."""
+        limits = {f"user {user}": ("USER", conf.MAX_SOCKETS_PER_USER)}
+        if address:
+            limits[f"address {address}"] = ("ADDRESS", conf.MAX_SOCKETS_PER_ADDRESS)
+        for who, (each, most) in limits.items():
+            if most and self._open[who] >= most:
+                name = f"UPSRS_MAX_SOCKETS_PER_{each}"
+                raise LimitReached(
+                    f"Too many open sockets: at most {most} for each {each.lower()} ({name}).",
+                    name=name,
+                )
+        counted = list(limits)
+        self._open.update(counted)
+        return lambda: self._leave(counted)
+
+    def _leave(self, counted: list[str]) -> None:
+        while counted:  # once, however often it is called
+            who = counted.pop()
+            self._open[who] -= 1
+            if not self._open[who]:
+                del self._open[who]
+
+
+class Room:
+    """For how many more of its rows somebody has room, without counting them each time."""
+
+    def __init__(self) -> None:
+        self._left: OrderedDict[str, int] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, who: str, most: int, count: Callable[[], int]) -> bool:
+        """One more, if there is room. Of what a count has left, a tenth is given without another.
+
+        Other processes give as well: among ten of them the limit is not passed.
+        """
+        with self._lock:
+            given = self._left.pop(who, 0)
+        if given <= 0:
+            left = most - count()
+            if left <= 0:
+                return False
+            given = max(1, left // 10)
+        with self._lock:
+            self._left[who] = given - 1
+            if len(self._left) > MOST_KNOWN:
+                self._left.popitem(last=False)
+        return True
+
+    def forget(self) -> None:
+        """Everybody is counted anew."""
+        self._left.clear()
+
+
+class FailedLogins(Rate):
+    """Who guesses has to wait. Who is known to have come in with these credentials has not."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "UPSRS_MAX_FAILED_LOGINS_PER_MINUTE",
+            lambda: conf.MAX_FAILED_LOGINS_PER_MINUTE,
+            "Too many failed logins from this address",
+        )
+        self._good: OrderedDict[bytes, None] = OrderedDict()
+
+    @contextmanager
+    def watched(self, address: str, credentials: str) -> Iterator[None]:
+        """A login is tried in here. Raises DRF's `Throttled` if that has to wait.
+
+        A session has no credentials in this sense: nobody guesses it.
+        """
+        digest = hashlib.sha256(credentials.encode()).digest()
+        if credentials and digest not in self._good and (seconds := self.wait(address)):
+            raise Throttled(seconds)
+        try:
+            yield
+        except AuthenticationFailed:
+            with self._lock:
+                self._good.pop(digest, None)
+            seconds = self.wait(address)
+            self.spend(address)
+            if seconds:
+                raise Throttled(seconds) from None
+            raise
+        if credentials:
+            with self._lock:
+                self._good[digest] = None
+                self._good.move_to_end(digest)
+                if len(self._good) > MOST_KNOWN:
+                    self._good.popitem(last=False)
+
+    def forget(self) -> None:
+        super().forget()
+        self._good.clear()
+
+
+def credentials_of(meta: Mapping[str, Any]) -> str:
+    """What somebody who guesses would change."""
+    return str(meta.get("HTTP_AUTHORIZATION", ""))
+
+
+SOCKETS = Sockets()
+ROOM = Room()
+MESSAGES = Rate(
+    "UPSRS_MAX_MESSAGES_PER_MINUTE", lambda: conf.MAX_MESSAGES_PER_MINUTE, "Too many messages"
+)
+FAILED_LOGINS = FailedLogins()
