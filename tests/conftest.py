@@ -68,5 +68,5 @@ def pytest_runtest_teardown() -> None:
         sys.modules["upsrs.audit"].flush()
     if "upsrs.limits" in sys.modules:
         limits = sys.modules["upsrs.limits"]
-        for limit in (limits.FAILED_LOGINS, limits.MESSAGES, limits.ROOM):
+        for limit in (limits.FAILED_LOGINS, limits.MESSAGES, limits.ROOM, limits.TICKETS):
             limit.forget()

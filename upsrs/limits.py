@@ -19,7 +19,7 @@ from rest_framework.exceptions import AuthenticationFailed, Throttled
 from upsrs.conf import conf
 from upsrs.errors import LimitReached
 
-__all__ = ["FAILED_LOGINS", "MESSAGES", "ROOM", "SOCKETS", "credentials_of"]
+__all__ = ["FAILED_LOGINS", "MESSAGES", "ROOM", "SOCKETS", "TICKETS", "credentials_of"]
 
 MINUTE = 60.0
 
@@ -181,5 +181,8 @@ SOCKETS = Sockets()
 ROOM = Room()
 MESSAGES = Rate(
     "UPSRS_MAX_MESSAGES_PER_MINUTE", lambda: conf.MAX_MESSAGES_PER_MINUTE, "Too many messages"
+)
+TICKETS = Rate(
+    "UPSRS_MAX_TICKETS_PER_MINUTE", lambda: conf.MAX_TICKETS_PER_MINUTE, "Too many tickets"
 )
 FAILED_LOGINS = FailedLogins()

@@ -151,7 +151,10 @@ INFO: Document = {
         "Doubles are told by subscriptionUID and eventId together.\n\n"
         "| Close code | Meaning |\n|---|---|\n"
         + "\n".join(f"| {code} | {meaning} |" for code, meaning in CLOSE_CODES.items())
-        + "\n\nWithout valid credentials the handshake is refused with 403."
+        + "\n\nWithout valid credentials the handshake is refused with 403. A browser that can "
+        "send none asks by REST for a one-time ticket (POST …/tickets with the path of the "
+        "channel), and offers the subprotocols upsrs and upsrs.ticket.<ticket>: good for 30 "
+        "seconds, once, on that channel."
     ),
     "license": {"name": "Apache 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
 }

@@ -9,6 +9,7 @@ from upsrs.models.subscriptions import (
     Subscription,
     WorkitemSubscription,
 )
+from upsrs.models.tickets import Ticket
 from upsrs.models.workitems import Tombstone, Workitem, WorkitemKey, write_alias
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Log",
     "Server",
     "Subscription",
+    "Ticket",
     "Tombstone",
     "Workitem",
     "WorkitemKey",

@@ -136,6 +136,18 @@ RESOURCES = (
     Resource(f"workitems/{FILTERED_GLOBAL_SUBSCRIPTION}/subscribers/{{aetitle}}", SUBSCRIPTION),
     Resource(f"workitems/{FILTERED_GLOBAL_SUBSCRIPTION}/subscribers/{{aetitle}}/suspend", SUSPEND),
     Resource(
+        "tickets",
+        (
+            Transaction(
+                "POST",
+                "Issue Ticket",
+                request=media.JSON_TYPES,
+                response=(JSON,),
+                statuses=(201, 400, 403, 413, 415, 429),
+            ),
+        ),
+    ),
+    Resource(
         "subscribers/{aetitle}",
         (Transaction("GET", "Open Notification Connection", ("after", "place"), statuses=(101,)),),
     ),

@@ -7,7 +7,16 @@ from typing import Any
 from upsrs.dicom import dataset as dicom_json
 from upsrs.dicom.dataset import JSONDataset
 
-__all__ = ["CANCELLATION", "CLAIM", "NEW", "PROGRESS", "TRANSACTION_UID", "UPDATE", "WORKITEM_UID"]
+__all__ = [
+    "CANCELLATION",
+    "CLAIM",
+    "NEW",
+    "PROGRESS",
+    "TICKET",
+    "TRANSACTION_UID",
+    "UPDATE",
+    "WORKITEM_UID",
+]
 
 
 def _elements(**values: Any) -> JSONDataset:
@@ -47,3 +56,4 @@ UPDATE = _elements(
 )
 CANCELLATION = _elements(ReasonForCancellation="The patient left")
 PROGRESS = {"procedureStepProgress": 60, "numberOfRemainingSuboperations": 2}
+TICKET = {"path": "/ups-rs/workitems/subscription"}

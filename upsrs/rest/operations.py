@@ -326,6 +326,43 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         answers={200: answer("Suspended.")},
         refusals=TO_UNSUBSCRIBE,
     ),
+    ("TicketsView", "POST"): Operation(
+        id="issueTicket",
+        tag=SUBSCRIPTIONS,
+        text=(
+            "Our extension, for browsers without our cookies: offer the subprotocols upsrs and "
+            "upsrs.ticket.<ticket>. It is good for 30 seconds, once, on the channel at this path; "
+            "the socket ends with the login that asked."
+        ),
+        body={
+            "required": True,
+            "content": bodies(
+                media.JSON_TYPES,
+                {
+                    "type": "object",
+                    "required": ["path"],
+                    "additionalProperties": False,
+                    "properties": {"path": TEXT},
+                },
+                examples.TICKET,
+            ),
+        },
+        answers={
+            201: answer(
+                "The ticket.",
+                {
+                    media.JSON: {
+                        "schema": {
+                            "type": "object",
+                            "required": ["ticket", "expiresInSeconds"],
+                            "properties": {"ticket": TEXT, "expiresInSeconds": {"type": "integer"}},
+                        }
+                    }
+                },
+            )
+        },
+        refusals=(errors.InvalidArgument, errors.NotAuthorized),
+    ),
     ("OpenAPIView", "GET"): Operation(
         id="describeREST",
         tag=SERVICE,

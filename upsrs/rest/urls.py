@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from upsrs.rest import capabilities, documents, metrics, subscribers, views
+from upsrs.rest import capabilities, documents, metrics, subscribers, tickets, views
 
 app_name = "upsrs"
 
@@ -23,6 +23,7 @@ urlpatterns = [
     path("openapi.json", documents.OpenAPIView.as_view(), name="openapi"),
     path("asyncapi.json", documents.AsyncAPIView.as_view(), name="asyncapi"),
     path("asyncapi-3.json", documents.AsyncAPI3View.as_view(), name="asyncapi-3"),
+    path("tickets", tickets.TicketsView.as_view(), name="tickets"),
     path("metrics", metrics.MetricsView.as_view(), name="metrics"),
     path("workitems", views.WorkitemsView.as_view(), name="workitems"),
     path("workitems/<str:workitem_uid>", views.WorkitemView.as_view(), name="workitem"),

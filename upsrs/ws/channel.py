@@ -24,7 +24,7 @@ from upsrs.origin import coming_from, meta_of, origin
 from upsrs.subscriptions import Followed
 from upsrs.traces import trace
 from upsrs.ws import refusals
-from upsrs.ws.authentication import authenticate
+from upsrs.ws.authentication import authenticate, subprotocol
 from upsrs.ws.lanes import Lane, before_goodbye, lane_for
 
 __all__ = ["UNSUBSCRIBED", "Channel"]
@@ -85,13 +85,14 @@ class Channel(AsyncConsumer):
     # Opening
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
-        known = await in_database(authenticate)(self.scope)
+        known = await in_database(authenticate)(self.scope, self.address)
         if known is None:
             metrics.HANDSHAKES_REFUSED.labels("not_logged_in").inc()
             audit.refused(audit.Act.LOG_IN, None, NotAuthenticated())
             await self.base_send({"type": "websocket.close"})
             return
-        await self.base_send({"type": "websocket.accept"})
+        chosen = subprotocol(self.scope)
+        await self.base_send({"type": "websocket.accept", "subprotocol": chosen})
         self.lane: Lane = lane_for(self.base_send, self._full)
         self.bad_messages = 0
         self.closing = False
@@ -130,6 +131,11 @@ class Channel(AsyncConsumer):
         metrics.closed(COME_BACK, by_us=True)
         self.turned_away = True
         self.lane.close(COME_BACK)
+
+    @property
+    def address(self) -> str:
+        """Which channel of the service this is, wherever that is mounted."""
+        raise NotImplementedError
 
     async def opened(self) -> None:
         """The socket is open, and the user may be here."""

@@ -27,6 +27,8 @@ DELETED_BY_FILTER = "DELETED_BY_FILTER"
 class GeneralChannel(Channel):
     """``workitems/subscription``: the client asks for subscriptions, and hears them all here."""
 
+    address = "workitems/subscription"
+
     async def subscribe(self, request: SubscriptionRequest) -> None:
         if request.delete:
             await self._delete(request)
@@ -137,6 +139,10 @@ class SpecificChannel(Channel):
 
     ``?after=<eventId>`` says precisely behind what, ``&log=<logId>`` in which log.
     """
+
+    @property
+    def address(self) -> str:
+        return f"{GeneralChannel.address}/{self.scope['url_route']['kwargs']['subscription_uid']}"
 
     async def opened(self) -> None:
         query = dict(

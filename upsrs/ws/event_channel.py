@@ -23,6 +23,10 @@ __all__ = ["EventChannel"]
 class EventChannel(Channel):
     """One socket of an AE; it may have several, and each hears every event."""
 
+    @property
+    def address(self) -> str:
+        return f"subscribers/{self.scope['url_route']['kwargs']['ae_title']}"
+
     async def opened(self) -> None:
         query = dict(parse_qsl(self.scope["query_string"].decode("latin-1")))
         after = parsed(query, "after", event_id, ignored=[])

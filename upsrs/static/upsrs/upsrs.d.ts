@@ -107,6 +107,11 @@ export interface Options {
    * it throws an error whose `status` is 401 or 403, a login is needed.
    */
   protocols?: string[] | (() => Promise<string[]>);
+  /**
+   * Asked before each attempt for a one-time ticket for the channel at this path, for pages that
+   * have no cookies of the service. It throws as the function of `protocols` does.
+   */
+  ticket?: (path: string) => Promise<string>;
 }
 
 interface FollowingEventMap {

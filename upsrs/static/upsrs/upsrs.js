@@ -91,17 +91,19 @@ export class Following extends EventTarget {
     this.#tell("connecting", "", "Connecting …");
     this.#wasOpen = false;
     this.#expect(ANSWER_SECONDS);
-    const offered = this.#options.protocols ?? [];
+    const { protocols: offered = [], ticket } = this.#options;
+    const target = this.#target();
     const claim = (this.#socket = {}); // nobody else connects while a ticket is fetched
     let protocols;
     try {
-      protocols = typeof offered === "function" ? await offered() : offered;
+      if (ticket) protocols = ["upsrs", `upsrs.ticket.${await ticket(new URL(target).pathname)}`];
+      else protocols = typeof offered === "function" ? await offered() : offered;
     } catch (error) {
       if (this.#socket !== claim) return;
       return this.#lost(error?.status === 401 || error?.status === 403 ? 4401 : LINE_BROKE);
     }
     if (this.#socket !== claim) return;
-    const socket = (this.#socket = new WebSocket(this.#target(), protocols));
+    const socket = (this.#socket = new WebSocket(target, protocols));
     const isMine = () => this.#socket === socket;
     socket.onopen = () => isMine() && this.#opened();
     socket.onmessage = (event) => isMine() && this.#heardFrom(event.data);
@@ -232,7 +234,8 @@ export class Following extends EventTarget {
   }
 
   async #status() {
-    if (typeof this.#options.protocols === "function") return 204; // it says so itself
+    const { protocols, ticket } = this.#options;
+    if (ticket || typeof protocols === "function") return 204; // it says so itself
     try {
       const headers = { Accept: "application/dicom+json" };
       const answer = await fetch(this.#probe, { headers, redirect: "manual", cache: "no-store" });
