@@ -42,6 +42,7 @@ TABLE = {
     "StaleWorkitem": (409, 409, 409, 409, 409, W5, W10),
     "NotNotified": (500, 500, 500, 500, 500, None, None),
     "NoSuchSubscription": (404, 404, 404, 404, 404, W5, W10),
+    "LimitReached": (429, 429, 429, 429, 429, W5, W10),
     "UPSError": (400, 400, 400, 400, 400, W5, W10),
 }
 
