@@ -88,7 +88,7 @@ async def test_a_ticket_lasts_for_half_a_minute(token):
     for _ in range(2):
         await ticket_for(token)
         await Ticket.objects.aupdate(expires_at=instants.now() - timedelta(milliseconds=1))
-    assert await Ticket.objects.acount() == 1, "what nobody used goes with the next"
+    assert await sync_to_async(Ticket.objects.count)() == 1, "what nobody used goes with the next"
 
 
 async def test_a_wrong_ticket_is_not_made_good_by_a_cookie(alice):
