@@ -61,6 +61,7 @@ INSTALLED_APPS = [
     "channels",
     "csp",
     "upsrs",
+    "portal.worklists",
     "portal.orders",
     "portal",
 ]
