@@ -116,6 +116,34 @@ async def fate(site, uid, *expected):
         await asyncio.sleep(0.05)
 
 
+TICKETS = """async (place) => {
+  const { follow } = await import("/static/upsrs/upsrs.js");
+  const csrf = document.cookie.match(/csrftoken=(\\w+)/)[1];
+  const headers = { "Content-Type": "application/json", "X-CSRFToken": csrf };
+  globalThis.asked = [];
+  const ticket = async (path) => {
+    asked.push(path);
+    const body = JSON.stringify({ path });
+    const answer = await fetch("/ups-rs/tickets", { method: "POST", headers, body });
+    return (await answer.json()).ticket;
+  };
+  globalThis.following = follow("/ups-rs", { heartbeatSeconds: 15, keep: true, place, ticket });
+}"""
+
+
+async def test_a_one_time_ticket_opens_each_socket_on_its_own_path(follower):
+    page = await follower()
+    await page.page.evaluate(TICKETS, None)
+    await page.until(LIVE)
+    assert await page.page.evaluate("asked") == ["/ups-rs/workitems/subscription"]
+    place = await page.place()
+    await page.page.evaluate("following.close()")
+    await page.page.evaluate(TICKETS, place)
+    await page.until(LIVE)
+    uid = place["subscriptionUID"]
+    assert await page.page.evaluate("asked") == [f"/ups-rs/workitems/subscription/{uid}"]
+
+
 @pytest.mark.parametrize("guide", ["README.md", "docs/browser-client.md"])
 async def test_five_lines_follow_a_worklist_from_any_page(site, visit, guide):
     """As they stand in the guide, as a file of the portal: no policy is in their way."""
