@@ -63,19 +63,23 @@ def worklist() -> dict[str, Any]:
     for setting in vars(Conf).values():
         if not isinstance(setting, Setting) or not os.environ.get(setting.name, "").strip():
             continue
-        name, default = setting.name, setting.default
-        match default:
-            case bool():
-                found[name] = flag(name)
-            case int():
-                found[name] = number(name, default)
-            case float():
-                found[name] = decimal(name, default)
-            case str():
-                found[name] = os.environ[name].strip()
-            case _:
-                found[name] = words(name, list(default))
+        value = found[setting.name] = _as(setting.default, setting.name)
+        if not setting.allows(value):
+            raise ImproperlyConfigured(f"{setting.name} must be {setting.wanted}.")
     return found
+
+
+def _as(default: object, name: str) -> Any:
+    match default:
+        case bool():
+            return flag(name)
+        case int() if not name.endswith("_SECONDS"):
+            return number(name, default)
+        case int() | float():
+            return decimal(name, default)
+        case str():
+            return os.environ[name].strip()
+    return words(name, [])
 
 
 def path_prefix(name: str) -> str | None:

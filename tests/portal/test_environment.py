@@ -54,6 +54,7 @@ def test_a_number_is_whole(monkeypatch):
         ("UPSRS_MAX_SOCKETS_PER_USER", "100", 100),
         ("UPSRS_POLL_SECONDS", "0.25", 0.25),
         ("UPSRS_LOGIN_SECONDS", "2", 2.0),
+        ("UPSRS_SUBSCRIPTION_TTL_SECONDS", "0.5", 0.5),
         ("UPSRS_FAST_LANE", "no", False),
         ("UPSRS_POLICY", " portal.policy.Worklists ", "portal.policy.Worklists"),
         ("UPSRS_FALLBACK_AE_TITLES", "AI1, AI2", ["AI1", "AI2"]),
@@ -73,6 +74,7 @@ def test_each_setting_of_the_worklist_may_be_given(monkeypatch, name, given, val
         ("UPSRS_MAX_SOCKETS_PER_USER", "-1", "must be a whole number"),
         ("UPSRS_POLL_SECONDS", "1e3", "must be a number, like"),
         ("UPSRS_FAST_LANE", "perhaps", "must be one of"),
+        ("UPSRS_MAX_FRAME_BYTES", "0", "must be a whole number, above 0"),
     ],
 )
 def test_a_wrong_value_is_refused_with_a_sentence(monkeypatch, name, given, sentence):
