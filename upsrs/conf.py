@@ -153,10 +153,10 @@ class Conf:
     """So many may be followed on one socket."""
 
     MAX_MESSAGES_PER_MINUTE = Setting(60_000, may_be_zero=True)
-    """What one user may say on all sockets of a server process together."""
+    """What one user may say on all sockets of a process together; the same for one address."""
 
     MAX_TICKETS_PER_MINUTE = Setting(6_000, may_be_zero=True)
-    """One-time tickets of one user: each opens one socket."""
+    """One-time tickets of one user, and for one address: each opens one socket."""
 
     MAX_FAILED_LOGINS_PER_MINUTE = Setting(60, may_be_zero=True)
     """From one address. Whoever came in with the same credentials before does not wait."""

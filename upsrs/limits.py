@@ -48,18 +48,19 @@ class Rate:
             while len(self._spent) > MOST_KNOWN:
                 self._spent.popitem(last=False)
 
-    def take(self, who: str) -> None:
-        """One more. Raises `LimitReached` if there is no room for it."""
-        if seconds := self.wait(who):
-            raise self.reached(seconds)
-        self.spend(who)
-
-    def reached(self, seconds: float) -> LimitReached:
-        return LimitReached(
-            f"{self.what}: at most {self.most()} a minute ({self.name}).",
-            name=self.name,
-            wait=seconds,
-        )
+    def take(self, user: str, address: str) -> None:
+        """One more of this user, and from this address. Raises `LimitReached` if that is too many."""
+        whom = [f"user {user}", *([f"address {address}"] if address else [])]
+        for who in whom:
+            if seconds := self.wait(who):
+                each = who.partition(" ")[0]
+                raise LimitReached(
+                    f"{self.what}: at most {self.most()} a minute for each {each} ({self.name}).",
+                    name=self.name,
+                    wait=seconds,
+                )
+        for who in whom:
+            self.spend(who)
 
     def forget(self) -> None:
         """Everybody begins anew."""

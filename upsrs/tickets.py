@@ -24,6 +24,7 @@ from django.db import transaction
 from upsrs import access, errors, instants, limits, logins
 from upsrs.logins import Kind, Login
 from upsrs.models import Ticket, write_alias
+from upsrs.origin import origin
 
 __all__ = ["SECONDS", "issue", "redeem"]
 
@@ -42,7 +43,7 @@ def issue(user: Any, login: Login, path: str) -> str:
     found = CHANNEL.fullmatch(unquote(path))
     if found is None or len(found[1]) > 200:
         raise errors.InvalidArgument("path is not the path of a channel.", name="path")
-    limits.TICKETS.take(login.user_pk)
+    limits.TICKETS.take(login.user_pk, origin().address)
     now, ticket = instants.now(), secrets.token_urlsafe(32)
     rows = Ticket.objects.using(write_alias())
     rows.filter(expires_at__lte=now).delete()

@@ -76,6 +76,8 @@ DOORS = {
     "OpenAPI": lambda http, uid, ae: http.get("/ups-rs/openapi.json"),
     "AsyncAPI": lambda http, uid, ae: http.get("/ups-rs/asyncapi.json"),
     "Metrics": lambda http, uid, ae: http.get("/ups-rs/metrics"),
+    "Health, live": lambda http, uid, ae: http.get("/health/live"),
+    "Health, ready": lambda http, uid, ae: http.get("/health/ready"),
     "A channel, without WebSocket": lambda http, uid, ae: http.get(
         "/ups-rs/workitems/subscription"
     ),

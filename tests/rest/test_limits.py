@@ -63,14 +63,26 @@ def test_what_was_spent_comes_back(monkeypatch):
     monkeypatch.setattr(limits.time, "monotonic", lambda: now[0])
     rate = limits.Rate("UPSRS_X", lambda: 6, "Too many")
     for _ in range(6):
-        rate.take("alice")
+        rate.take("alice", "")
     with pytest.raises(limits.LimitReached) as reached:
-        rate.take("alice")
+        rate.take("alice", "")
     assert reached.value.wait == pytest.approx(10)
-    rate.take("bob")
+    rate.take("bob", "")
     now[0] += 10
-    rate.take("alice")
-    assert rate.wait("alice") == pytest.approx(10)
+    rate.take("alice", "")
+    assert rate.wait("user alice") == pytest.approx(10)
+
+
+def test_an_address_has_the_same_limit_and_a_refusal_spends_nothing():
+    rate = limits.Rate("UPSRS_X", lambda: 2, "Too many")
+    for user in ("alice", "bob"):
+        rate.take(user, "10.0.0.1")
+    with pytest.raises(limits.LimitReached, match="each address"):
+        rate.take("root", "10.0.0.1")
+    for _ in range(2):
+        rate.take("root", "10.0.0.2")
+    with pytest.raises(limits.LimitReached, match="each user"):
+        rate.take("root", "10.0.0.3")
 
 
 def test_room_is_counted_now_and_then():

@@ -88,7 +88,8 @@ async def test_the_subscriptions_of_a_user_and_of_a_socket_are_limited(alices, s
 
 async def test_messages_are_limited_for_a_user_over_all_sockets(alices, roots, settings):
     settings.UPSRS_MAX_MESSAGES_PER_MINUTE = 3
-    async with opened(alices) as one, opened(alices) as other, opened(roots) as root:
+    elsewhere = opened(roots, address="10.0.0.1")
+    async with opened(alices) as one, opened(alices) as other, elsewhere as root:
         await one.subscribe(worklistLabel="A")
         await one.subscribe(worklistLabel="B")
         await other.subscribe(worklistLabel="C")

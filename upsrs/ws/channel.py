@@ -158,7 +158,7 @@ class Channel(AsyncConsumer):
         try:
             request = contract.parse(text)
             request_id = request.request_id
-            limits.MESSAGES.take(self.login.user_pk)
+            limits.MESSAGES.take(self.login.user_pk, origin().address)
             if isinstance(request, SubscriptionRequest):
                 await self.subscribe(request)
             else:
