@@ -9,13 +9,14 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session
+from django.test import Client
 from rest_framework.authentication import BaseAuthentication, TokenAuthentication
 from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.settings import api_settings
 
 from tests import datasets
-from tests.ws.opening import GENERAL, by_session, by_token, opened
+from tests.ws.opening import GENERAL, ORIGIN, by_session, by_token, opened
 from upsrs import watch, workitems
 from upsrs.dicom.matching import Keys
 from upsrs.hub import Hub
@@ -108,6 +109,20 @@ async def test_what_ends_a_token_ends_its_sockets(alice, token, happens, code):
         await watched(2)
         await happens(alice)
         assert await general.closed() == await events.closed() == code
+
+
+@pytest.mark.parametrize("engine", ["cache", "cached_db"])
+async def test_sessions_may_be_kept_elsewhere(alice, settings, engine):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    client = Client()
+    await sync_to_async(client.force_login)(alice)
+    cookie = f"sessionid={client.cookies['sessionid'].value}"
+    async with opened({"cookie": cookie, "origin": ORIGIN}) as socket:
+        await socket.subscribe()
+        [(login, _)] = await watched()
+        assert login.kind == "session"
+        await sync_to_async(client.logout)()
+        assert await socket.closed() == 4401
 
 
 async def test_the_subscription_of_an_ended_login_waits(alice, token):
