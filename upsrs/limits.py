@@ -19,7 +19,7 @@ from rest_framework.exceptions import AuthenticationFailed, Throttled
 from upsrs.conf import conf
 from upsrs.errors import LimitReached
 
-__all__ = ["FAILED_LOGINS", "MESSAGES", "ROOM", "SOCKETS", "TICKETS", "credentials_of"]
+__all__ = ["FAILED_LOGINS", "MESSAGES", "MINUTE", "ROOM", "SOCKETS", "TICKETS", "credentials_of"]
 
 MINUTE = 60.0
 

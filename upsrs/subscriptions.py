@@ -171,6 +171,7 @@ def require_room(user: Any) -> None:
             f"Too many subscriptions: at most {most} for each user "
             "(UPSRS_MAX_SUBSCRIPTIONS_PER_USER). End those that nobody needs.",
             name="UPSRS_MAX_SUBSCRIPTIONS_PER_USER",
+            wait=limits.MINUTE,
         )
 
 

@@ -53,6 +53,17 @@ def test_nobody_is_no_failed_login(three, alice):
     assert Worklist(alice).retrieve("1.2.3").status_code == 404
 
 
+def test_an_ae_is_a_subscription_of_its_user(settings, worklist):
+    settings.UPSRS_MAX_SUBSCRIPTIONS_PER_USER = 1
+    uid = worklist.workitem()
+    path = f"/{uid}/subscribers"
+    assert worklist.send("POST", f"{path}/AI1").status_code == 201
+    assert worklist.send("POST", f"{path}/AI1").status_code == 201
+    response = worklist.send("POST", f"{path}/AI2")
+    assert "UPSRS_MAX_SUBSCRIPTIONS_PER_USER" in problem(response, 429)["detail"]
+    assert int(response["Retry-After"]) == 60
+
+
 def test_zero_is_no_limit(settings):
     settings.UPSRS_MAX_FAILED_LOGINS_PER_MINUTE = 0
     assert {guess("wrong").status_code for _ in range(100)} == {401}
