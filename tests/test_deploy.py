@@ -85,5 +85,5 @@ def test_the_guide_names_what_there_is():
     (environment,) = re.findall(r"```sh\n(.*?)```", guide, re.DOTALL)
     assert {line.partition("=")[0] for line in environment.split()} <= VARIABLES
     assert set(re.findall(r"manage\.py (\w+)", guide)) <= set(get_commands())
-    linked = set(re.findall(r"\]\(([^)]+)\)", guide))
+    linked = set(re.findall(r"\]\(([^)/]+)\)", guide))
     assert linked == {path.name for path in DEPLOY.iterdir() if path.name != "README.md"}

@@ -127,7 +127,7 @@ def _hosts() -> Iterator[Finding]:
             "hosts",
             Severity.OK,
             f"Reached as {', '.join(settings.ALLOWED_HOSTS)}; sockets from pages of the same host "
-            f"and of {others} are let in; {conf.TRUSTED_PROXIES} trusted proxies in front.",
+            f"and of {others} are let in. Trusted proxies in front: {conf.TRUSTED_PROXIES}.",
         )
 
 

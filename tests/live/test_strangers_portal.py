@@ -27,7 +27,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from tests import datasets
-from tests.live.parts import PATIENCE_SECONDS
+from tests.live.parts import PATIENCE_SECONDS, absent
 from tests.live.server import CHECKOUT, OURS, running
 from tests.subscriber import Subscriber
 
@@ -120,7 +120,10 @@ def install(work: Path) -> None:
         *("--quiet", "--no-compile", "--disable-pip-version-check"),
         *("--constraint", str(CHECKOUT / "requirements.txt")),
     ]
-    subprocess.run([*pip, f"{wheel}{extras}", "gunicorn"], check=True)
+    try:
+        subprocess.run([*pip, f"{wheel}{extras}", "gunicorn"], check=True)
+    except subprocess.CalledProcessError as failure:
+        absent("What the wheel needs", f"pip ended with {failure.returncode}: is an index there?")
 
 
 def plug_in(directory: Path, python: Path) -> None:
