@@ -108,7 +108,8 @@ def freeze_while_numbering() -> None:
 
     with connection.execute_wrapper(stop):
         try:
-            events.number()
+            while not events.number():
+                time.sleep(RETRY_SECONDS)
         except Error:
             connections.close_all()  # the database has let it go
 
