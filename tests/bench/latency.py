@@ -17,6 +17,9 @@ from tests.bench.machine import Load, arguments, report, set_up_django, stage
 
 PER_SECOND = 20
 
+IN_A_BURST = 20_000
+"""So many deliveries, at most: what an event costs when many are read at once."""
+
 
 def measure(kind: kinds.Kind, receivers: int, events: int) -> dict[str, Any]:
     with Load() as load:
@@ -35,7 +38,17 @@ def measure(kind: kinds.Kind, receivers: int, events: int) -> dict[str, Any]:
         assert came["deliveries"] == events * receivers, f"lost some: {came}"
         spent = kind.cpu_seconds() - spent
         waited = load.do("latencies", published=published)
-    return {**{f"{name} ms": ms for name, ms in waited.items()}, "server ms": spent / events * 1000}
+        at_once = max(2, min(events, IN_A_BURST // receivers))
+        load.do("arm", deliveries=at_once * receivers)
+        in_burst = kind.cpu_seconds()
+        kind.publish(at_once)
+        load.do("wait", seconds=60)
+        in_burst = kind.cpu_seconds() - in_burst
+    return {
+        **{f"{name} ms": ms for name, ms in waited.items()},
+        "server ms": spent / events * 1000,
+        "in a burst": in_burst / at_once * 1000,
+    }
 
 
 def main() -> None:

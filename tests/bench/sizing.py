@@ -38,7 +38,7 @@ GROUP = {
 
 MEASURED = {
     "event-ms": Figure(
-        1.0, "of a process for an event that concerns nobody there (latency, 1 receiver)"
+        1.0, "of a process for an event, when many are read at once (latency, in a burst)"
     ),
     "deliveries": Figure(50_000, "a second, of a process that does nothing else (fan_out)"),
     "kib": Figure(60, "KiB of a socket (memory)"),
