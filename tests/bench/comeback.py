@@ -85,7 +85,8 @@ def main() -> None:
     rows = []
     with stage() as env:
         set_up_django(env)
-        for name, program in {"daphne": DAPHNE, "uvicorn": UVICORN}.items():
+        programs = {"daphne": DAPHNE} if asked.quick else {"daphne": DAPHNE, "uvicorn": UVICORN}
+        for name, program in programs.items():
             with serving(env, program) as server:
                 found = measure(env, server, sockets, missed)
             rows.append({"what": name, "sockets": sockets, "missed": missed, **found})

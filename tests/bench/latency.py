@@ -58,9 +58,8 @@ def main() -> None:
     rows = []
     with stage() as env:
         set_up_django(env)
-        compared: dict[str, Any] = {
-            name: lambda o=kinds.OURS[name]: o(env) for name in ("daphne", "uvicorn")
-        }
+        servers = ["daphne"] if quick else ["daphne", "uvicorn"]
+        compared: dict[str, Any] = {name: lambda o=kinds.OURS[name]: o(env) for name in servers}
         compared["Channels"] = lambda: kinds.channels(env, SIZE)
         if kinds.has_nchan():
             compared["nginx with nchan"] = lambda: kinds.nchan(SIZE)

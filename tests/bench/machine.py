@@ -22,6 +22,9 @@ from tests.live.server import CHECKOUT, Server, environment
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
 
+PREPARED = "UPSRS_BENCH_PREPARED"
+"""A variable by which the tests lend a benchmark a database, to save the time to make one."""
+
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """What each benchmark is told: ``--quick`` is small numbers, to see that it runs."""
@@ -74,11 +77,16 @@ def stage_with_redis() -> Iterator[tuple[dict[str, str], parts.Redis]]:
     from tests.live.server import populate
 
     os.sched_setaffinity(0, {CLIENT_CORE})
-    with parts.postgres_server() as postgres, parts.redis_server() as redis:
-        env = {"DATABASE_URL": postgres.create("bench"), "REDIS_URL": redis.url}
-        env |= {"LOG_LEVEL": "WARNING", "ALLOWED_HOSTS": "*"}
-        tokens = populate(env)
-        yield env | {"BENCH_TOKEN": tokens["alice"]}, redis
+    with contextlib.ExitStack() as stack:
+        redis = stack.enter_context(parts.redis_server())
+        env = {"REDIS_URL": redis.url, "LOG_LEVEL": "WARNING", "ALLOWED_HOSTS": "*"}
+        if PREPARED in os.environ:
+            env |= json.loads(os.environ[PREPARED])
+        else:
+            postgres = stack.enter_context(parts.postgres_server())
+            env["DATABASE_URL"] = postgres.create("bench")
+            env["BENCH_TOKEN"] = populate(env)["alice"]
+        yield env, redis
 
 
 def set_up_django(env: dict[str, str]) -> None:

@@ -30,9 +30,10 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with stage() as env:
         set_up_django(env)
+        servers = ["daphne"] if quick else ["daphne", "uvicorn"]
         compared: dict[str, Any] = {
             "Channels": lambda: kinds.channels(env, 100),
-            **{name: lambda o=kinds.OURS[name]: o(env) for name in ("daphne", "uvicorn")},
+            **{name: lambda o=kinds.OURS[name]: o(env) for name in servers},
         }
         for name, serve in tqdm(compared.items(), unit="run"):
             with serve() as kind:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
+from tests.bench.machine import PREPARED
 from tests.live.server import CHECKOUT
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
@@ -17,10 +19,15 @@ pytestmark = [pytest.mark.postgres, pytest.mark.redis]
     "name",
     ["match", "fan_out", "ingest", "latency", "memory", "storm", "comeback", "writers", "sizing"],
 )
-def test_a_benchmark_runs_and_ends_with_a_line_of_json(name):
+def test_a_benchmark_runs_and_ends_with_a_line_of_json(name, postgres_backend):
+    lent = {
+        "DATABASE_URL": postgres_backend.env["DATABASE_URL"],
+        "BENCH_TOKEN": postgres_backend.tokens["alice"],
+    }
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench", name, "--quick"],
         cwd=CHECKOUT,
+        env={**os.environ, PREPARED: json.dumps(lent)},
         capture_output=True,
         text=True,
         timeout=300,
