@@ -23,6 +23,7 @@ const following: Following = follow(new URL("/ups-rs", location.href), {
   filter,
   heartbeatSeconds: 30,
   protocols: async () => ["ticket"],
+  ticket: async (path: string) => path,
 });
 const table = new Map<string, Notification>();
 following.addEventListener("state", ({ detail }) => {
@@ -98,6 +99,6 @@ def test_each_member_and_option_is_declared_and_no_other():
     assert made == members - {"addEventListener"} >= {"line", "place", "unsubscribe", "close"}
     asked = re.search(r"this\.#options = \{(.*?)\.\.\.options", script, re.S)
     assert asked
-    options = set(re.findall(r"(\w+):", asked[1])) | {"place", "protocols"}
+    options = set(re.findall(r"(\w+):", asked[1])) | {"place", "protocols", "ticket"}
     _, _, declared = types.partition("export interface Options {")
     assert options == set(re.findall(r"^  (\w+)\?:", declared.partition("\n}")[0], re.M))
