@@ -69,12 +69,17 @@ async def test_known_traffic_is_read_back(backend, server):
     alice = backend.tokens["alice"]
     with pytest.raises(InvalidStatus):
         await Subscriber(server.general).__aenter__()
-    ai = Subscriber(server.general, alice)
-    everything = Subscriber(server.general, alice)
-    for socket, keys in ((ai, {"worklistLabel": "AI"}), (everything, {})):
-        await socket.__aenter__()
-        await socket.subscribe(keys)
-        await socket.initial_state()
+    async with (
+        Subscriber(server.general, alice) as ai,
+        Subscriber(server.general, alice) as everything,
+    ):
+        for socket, keys in ((ai, {"worklistLabel": "AI"}), (everything, {})):
+            await socket.subscribe(keys)
+            await socket.initial_state()
+        await _traffic(backend, server, alice, ai)
+
+
+async def _traffic(backend, server, alice, ai):
     for label in ("AI", "AI", "MR", "AI", "MR"):
         await create(backend, server, label)
     traffic = {
@@ -97,6 +102,7 @@ async def test_known_traffic_is_read_back(backend, server):
     await ai.close()
     await numbers(backend, server, {'upsrs_closes_total{code="1000"}': 1, "upsrs_sockets": 1})
     await create(backend, server, "AI")
+    await numbers(backend, server, {'upsrs_events_total{kind="CREATED"}': 6})
     async with Subscriber(server.specific(uid), alice) as returned:
         await returned.until(lambda message: message.get("eventId") == 6)
         await numbers(
@@ -130,7 +136,6 @@ async def test_known_traffic_is_read_back(backend, server):
     assert longer_than_a_second(after) == longer_than_a_second(before) + 1
     grew = after["upsrs_delivery_lag_seconds_sum"] - before["upsrs_delivery_lag_seconds_sum"]
     assert grew >= DELAY_SECONDS
-    await everything.close()
 
 
 def longer_than_a_second(metrics: dict[str, float]) -> float:
