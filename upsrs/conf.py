@@ -146,13 +146,13 @@ class Conf:
     MAX_SOCKETS_PER_ADDRESS = Setting(20_000, may_be_zero=True)
     """The same for one address. Behind a proxy set TRUSTED_PROXIES, or all have the proxy's."""
 
-    MAX_SUBSCRIPTIONS_PER_USER = Setting(100_000, may_be_zero=True)
+    MAX_SUBSCRIPTIONS_PER_USER = Setting(200_000, may_be_zero=True)
     """So many that have not ended: a client that starts anew in a loop must not fill the table."""
 
     MAX_SUBSCRIPTIONS_PER_SOCKET = Setting(10_000, may_be_zero=True)
     """So many may be followed on one socket."""
 
-    MAX_MESSAGES_PER_MINUTE = Setting(60_000, may_be_zero=True)
+    MAX_MESSAGES_PER_MINUTE = Setting(300_000, may_be_zero=True)
     """What one user may say on all sockets of a process together; the same for one address."""
 
     MAX_TICKETS_PER_MINUTE = Setting(6_000, may_be_zero=True)
