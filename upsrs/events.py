@@ -249,10 +249,14 @@ def number() -> bool:
     while True:
         with transaction.atomic(using=using), connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-            cursor.execute("SET LOCAL statement_timeout = '5s'")
-            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '5s'")
             cursor.execute(
-                "SELECT position FROM upsrs_log WHERE id = %s FOR UPDATE SKIP LOCKED", [LOG]
+                """
+                SELECT position,
+                       set_config('statement_timeout', '5s', true),
+                       set_config('idle_in_transaction_session_timeout', '5s', true)
+                FROM upsrs_log WHERE id = %s FOR UPDATE SKIP LOCKED
+                """,
+                [LOG],
             )
             counter = cursor.fetchone()
             if counter is None:

@@ -116,11 +116,12 @@ class Reader(threading.Thread):
                     metrics.WAKEUPS_LOST.inc()
                 self.hand_on(page)
                 self.place = Place(self.place.log_id, page[-1].position)
-            elif all_numbered:
-                # What the counter had given before must have been there to read.
-                return now.position <= self._position
             if not all_numbered:
                 self._stopped.wait(COUNTER_BUSY_SECONDS)
+            elif len(page) < PAGE and not self._woken.is_set():
+                # Who commits after this look wakes us. What the counter had given before it must
+                # have been there to read.
+                return now.position <= self._position
         return True
 
     def _wait(self) -> None:

@@ -15,6 +15,12 @@ pytestmark = pytest.mark.asyncio
 
 
 @pytest.fixture
+def backend(sqlite_backend):
+    """What is said on a channel knows no database: `test_places` and `test_delivery` meet both."""
+    return sqlite_backend
+
+
+@pytest.fixture
 def alice(backend):
     return backend.tokens["alice"]
 

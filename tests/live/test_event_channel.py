@@ -24,11 +24,18 @@ from tests.live.event_channel import (
 from tests.live.performing import Performer
 from tests.subscriber import Subscriber
 
-pytestmark = pytest.mark.asyncio
+# What an AE hears knows no database; that the two databases answer alike is proven by fast tests,
+# and `tests/live/test_places.py` goes through returns on both.
+pytestmark = [pytest.mark.asyncio, pytest.mark.postgres, pytest.mark.redis]
 
 T = "2.25.4711471147114711471147114711"
 titles = (f"AE-{number}" for number in itertools.count(1))
 LOCK = "?deletionlock=true"
+
+
+@pytest.fixture
+def backend(postgres_backend):
+    return postgres_backend
 
 
 @pytest.fixture

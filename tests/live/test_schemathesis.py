@@ -25,7 +25,7 @@ continue-on-failure = true
 warnings = false
 
 [generation]
-max-examples = 10
+max-examples = 6
 no-shrink = true
 database = "none"
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session
 from django.test import Client
+from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, TokenAuthentication
 from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import AuthenticationFailed
@@ -51,7 +53,7 @@ def log_out(alice):
 
 @sync_to_async
 def let_expire(alice):
-    Session.objects.update(expire_date="2020-01-01 00:00Z")
+    Session.objects.update(expire_date=timezone.now() - timedelta(days=1))  # noqa: TID251
 
 
 @sync_to_async
