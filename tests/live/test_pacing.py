@@ -72,7 +72,7 @@ def memory(server) -> int:
 @on_postgres
 async def test_reports_wait_for_their_reader_and_hold_up_nobody(backend, server):
     alice = backend.tokens["alice"]
-    uids = await make(backend, "LARGE", 300)
+    uids = await make(backend, "LARGE", 700)
     async with (
         Performer(server, backend) as ris,
         Subscriber(server.general, alice) as lively,
@@ -100,7 +100,8 @@ async def test_reports_wait_for_their_reader_and_hold_up_nobody(backend, server)
             assert (await lively.next())["workitemUID"] == uid
             grown.append(memory(server) - before)
             await asyncio.sleep(0.2)
-        assert max(grown) < 5 * MiB, f"{max(grown) / MiB:.0f} MiB"
+        # All reports together are as much; threads that decode rows for the first time take some too.
+        assert max(grown) < 14 * MiB, f"{max(grown) / MiB:.0f} MiB"
         assert len(slow.messages) < len(uids)
 
         slow.resume()
