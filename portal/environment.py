@@ -16,7 +16,7 @@ from typing import Any
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from upsrs.conf import Conf, Setting
+from upsrs.conf import Setting, every_setting
 
 YES = frozenset({"1", "true", "yes", "on"})
 NO = frozenset({"", "0", "false", "no", "off"})
@@ -60,23 +60,22 @@ def words(name: str, default: list[str]) -> list[str]:
 def worklist() -> dict[str, Any]:
     """Each setting of upsrs that the environment gives, as its default is: number, yes or no, text."""
     found: dict[str, Any] = {}
-    for setting in vars(Conf).values():
-        if not isinstance(setting, Setting) or not os.environ.get(setting.name, "").strip():
+    for setting in every_setting():
+        if not os.environ.get(setting.name, "").strip():
             continue
-        value = found[setting.name] = _as(setting.default, setting.name)
+        value = found[setting.name] = _given(setting)
         if not setting.allows(value):
             raise ImproperlyConfigured(f"{setting.name} must be {setting.wanted}.")
     return found
 
 
-def _as(default: object, name: str) -> Any:
+def _given(setting: Setting[Any]) -> Any:
+    name, default = setting.name, setting.default
     match default:
         case bool():
             return flag(name)
-        case int() if not name.endswith("_SECONDS"):
-            return number(name, default)
         case int() | float():
-            return decimal(name, default)
+            return number(name, int(default)) if setting.is_whole else decimal(name, default)
         case str():
             return os.environ[name].strip()
     return words(name, [])

@@ -6,7 +6,7 @@ import ast
 import inspect
 from pathlib import Path
 
-from upsrs.conf import Conf, Setting
+from upsrs.conf import Conf, Setting, every_setting
 
 PATH = Path(__file__).resolve().parents[1] / "docs/settings.md"
 
@@ -24,8 +24,9 @@ needed, and each has a default that is safe in production. `manage.py check` nam
 
 def table() -> str:
     meanings = docstrings()
-    settings = {name: it for name, it in vars(Conf).items() if isinstance(it, Setting)}
-    return HEAD + "".join(row(it, meanings[name]) for name, it in settings.items())
+    return HEAD + "".join(
+        row(it, meanings[it.name.removeprefix("UPSRS_")]) for it in every_setting()
+    )
 
 
 def row(setting: Setting[object], meaning: str) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from upsrs.conf import Conf, Setting
+from upsrs.conf import every_setting
 from upsrs.rest import queries, refusals
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -93,7 +93,7 @@ def test_no_test_carries_a_number_that_is_none():
 
 
 def test_the_settings_that_are_named_are_there():
-    settings = {it.name for it in vars(Conf).values() if isinstance(it, Setting)}
+    settings = {it.name for it in every_setting()}
     assert set(re.findall(r"UPSRS_\w+", TEXT)) <= settings
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests import settings_table
 from upsrs import checks
-from upsrs.conf import Conf, Setting
+from upsrs.conf import Setting, every_setting
 
-SETTINGS = [setting for setting in vars(Conf).values() if isinstance(setting, Setting)]
+SETTINGS = every_setting()
 
 
 def wrong(setting: Setting) -> list[object]:

@@ -13,7 +13,7 @@ from django.db import connections, router
 from django.utils.module_loading import import_string
 
 from upsrs.access import Policy
-from upsrs.conf import Conf, Setting, conf
+from upsrs.conf import conf, every_setting
 from upsrs.models import write_alias
 
 REDIS_LAYER = "channels_redis.core.RedisChannelLayer"
@@ -62,7 +62,7 @@ def check_one_database(**_: Any) -> list[CheckMessage]:
 
 @register("upsrs")
 def check_settings(**_: Any) -> list[CheckMessage]:
-    known = {it.name: it for it in vars(Conf).values() if isinstance(it, Setting)}
+    known = {it.name: it for it in every_setting()}
     found: list[CheckMessage] = [
         Error(
             f"{name} must be {setting.wanted}.",

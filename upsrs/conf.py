@@ -14,7 +14,7 @@ from django.conf import settings as portal_settings
 
 from upsrs.dicom.dataset import Limits
 
-__all__ = ["Conf", "Setting", "conf", "dataset_limits"]
+__all__ = ["Conf", "Setting", "conf", "dataset_limits", "every_setting"]
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Setting(Generic[T]):
         if isinstance(self.default, bool):
             return "True or False"
         if isinstance(self.default, int | float):
-            kind = "a whole number" if self._is_whole else "a number"
+            kind = "a whole number" if self.is_whole else "a number"
             lowest = "0 or more" if self.may_be_zero else "above 0"
             return f"{kind}, {lowest}" + (f", at most {self.at_most:,}" if bounded else "")
         length = f" of at most {self.at_most} characters" if bounded else ""
@@ -55,7 +55,7 @@ class Setting(Generic[T]):
         if isinstance(self.default, bool):
             return isinstance(value, bool)
         if isinstance(self.default, int | float):
-            kinds: Any = int if self._is_whole else (int, float)
+            kinds: Any = int if self.is_whole else (int, float)
             is_number = isinstance(value, kinds) and not isinstance(value, bool)
             lowest_is_kept = is_number and (value > 0 or (value == 0 and self.may_be_zero))
             return lowest_is_kept and math.isfinite(value) and value <= self.at_most
@@ -68,7 +68,7 @@ class Setting(Generic[T]):
         return fits and (empty or bool(value.strip()))
 
     @property
-    def _is_whole(self) -> bool:
+    def is_whole(self) -> bool:
         """Times may be fractions; of anything else there is no half."""
         return isinstance(self.default, int) and not self.name.endswith("_SECONDS")
 
@@ -163,6 +163,11 @@ class Conf:
 
 
 conf = Conf()
+
+
+def every_setting() -> list[Setting[Any]]:
+    """All that there are, in the order in which they are told."""
+    return [it for it in vars(Conf).values() if isinstance(it, Setting)]
 
 
 def dataset_limits() -> Limits:

@@ -139,7 +139,7 @@ def _database() -> Iterator[Finding]:
     yield from (
         Finding("database", Severity.ERROR, str(message.msg), message.hint or "")
         for message in checks.run_checks(tags=["database"], databases=[write_alias()])
-        if message.id == "upsrs.E001"
+        if str(message.id).startswith("upsrs.")
     )
     executor = MigrationExecutor(connection)
     nodes = [node for node in executor.loader.graph.leaf_nodes() if node[0] == "upsrs"]
@@ -159,13 +159,6 @@ def _database() -> Iterator[Finding]:
 
 def _sqlite() -> Iterator[Finding]:
     connection = connections[write_alias()]
-    if connection.settings_dict["OPTIONS"].get("transaction_mode") != "IMMEDIATE":
-        yield Finding(
-            "database",
-            Severity.ERROR,
-            'Two writers at a time fail with "database is locked".',
-            'Set OPTIONS = {"transaction_mode": "IMMEDIATE", "timeout": 20}.',
-        )
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA journal_mode")
         mode = cursor.fetchone()[0]

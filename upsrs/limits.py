@@ -12,7 +12,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 
@@ -21,10 +21,23 @@ from upsrs.errors import LimitReached
 
 __all__ = ["FAILED_LOGINS", "MESSAGES", "MINUTE", "ROOM", "SOCKETS", "TICKETS", "credentials_of"]
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 MINUTE = 60.0
 
 MOST_KNOWN = 20_000
 """So many users or addresses are remembered at once."""
+
+
+class Known(OrderedDict[K, V]):
+    """What is remembered of the last that were set, and of no more than `MOST_KNOWN`."""
+
+    def __setitem__(self, key: K, value: V) -> None:
+        super().__setitem__(key, value)
+        self.move_to_end(key)
+        if len(self) > MOST_KNOWN:
+            self.popitem(last=False)
 
 
 class Rate:
@@ -32,8 +45,8 @@ class Rate:
 
     def __init__(self, name: str, most: Callable[[], int], what: str) -> None:
         self.name, self.most, self.what = name, most, what
-        self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        """Who → how much was spent, and when that was so; the last asked is the last."""
+        self._spent: Known[str, tuple[float, float]] = Known()
+        """Who → how much was spent, and when that was so."""
         self._lock = threading.Lock()
 
     def wait(self, who: str) -> float:
@@ -44,9 +57,6 @@ class Rate:
     def spend(self, who: str) -> None:
         with self._lock:
             self._spent[who] = (self._now(who) + 1, time.monotonic())
-            self._spent.move_to_end(who)
-            while len(self._spent) > MOST_KNOWN:
-                self._spent.popitem(last=False)
 
     def take(self, user: str, address: str) -> None:
         """One more of this user, and from this address. Raises `LimitReached` if that is too many."""
@@ -105,7 +115,7 @@ class Room:
     """For how many more of its rows somebody has room, without counting them each time."""
 
     def __init__(self) -> None:
-        self._left: OrderedDict[str, int] = OrderedDict()
+        self._left: Known[str, int] = Known()
         self._lock = threading.Lock()
 
     def take(self, who: str, most: int, count: Callable[[], int]) -> bool:
@@ -122,8 +132,6 @@ class Room:
             given = max(1, left // 10)
         with self._lock:
             self._left[who] = given - 1
-            if len(self._left) > MOST_KNOWN:
-                self._left.popitem(last=False)
         return True
 
     def forget(self) -> None:
@@ -140,7 +148,7 @@ class FailedLogins(Rate):
             lambda: conf.MAX_FAILED_LOGINS_PER_MINUTE,
             "Too many failed logins from this address",
         )
-        self._good: OrderedDict[bytes, None] = OrderedDict()
+        self._good: Known[bytes, None] = Known()
 
     @contextmanager
     def watched(self, address: str, credentials: str) -> Iterator[None]:
@@ -164,9 +172,6 @@ class FailedLogins(Rate):
         if credentials:
             with self._lock:
                 self._good[digest] = None
-                self._good.move_to_end(digest)
-                if len(self._good) > MOST_KNOWN:
-                    self._good.popitem(last=False)
 
     def forget(self) -> None:
         super().forget()

@@ -46,13 +46,7 @@ class Peak(threading.Thread):
 
 def measure(env: dict[str, str], server: Server, sockets: int, missed: int) -> dict[str, Any]:
     with Load() as load:
-        load.open(
-            url=server.general,
-            count=sockets,
-            headers=token(env),
-            say=kinds.FOLLOWING,
-            ready="initialStateComplete",
-        )
+        load.open(count=sockets, **kinds.following(server, env))
         server.kill()
         for _ in range(missed):
             kinds.publish(1)

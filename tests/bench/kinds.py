@@ -17,9 +17,9 @@ from typing import Any
 import psutil
 
 from tests import datasets
-from tests.bench.machine import DAPHNE, SERVER_CORE, UVICORN, pin_server, post, serving
+from tests.bench.machine import DAPHNE, SERVER_CORE, UVICORN, pin_server, post, serving, token
 from tests.live import parts
-from tests.live.server import with_settings
+from tests.live.server import Server, with_settings
 
 LABEL = "BENCH"
 
@@ -55,19 +55,22 @@ FOLLOW = {"filter": {"worklistLabel": LABEL}, "initialState": False, "resume": F
 FOLLOWING = json.dumps(FOLLOW)
 
 
+def following(server: Server, env: dict[str, str]) -> dict[str, Any]:
+    """How a load client follows a server of ours."""
+    return {
+        "url": server.general,
+        "headers": token(env),
+        "say": FOLLOWING,
+        "ready": "initialStateComplete",
+    }
+
+
 @contextlib.contextmanager
 def upsrs(env: dict[str, str], program: tuple[str, ...], *, fast: bool) -> Iterator[Kind]:
     changed = with_settings(UPSRS_FAST_LANE=fast)
     with serving(env | changed, program) as server:
         assert server.process is not None
-        yield Kind(
-            url=server.general,
-            publish=publish,
-            pid=server.process.pid,
-            headers={"Authorization": f"Token {env['BENCH_TOKEN']}"},
-            say=FOLLOWING,
-            ready="initialStateComplete",
-        )
+        yield Kind(**following(server, env), publish=publish, pid=server.process.pid)
 
 
 def publish(count: int) -> float:

@@ -64,13 +64,7 @@ def main() -> None:
 
             note("no socket", here)
             with Load() as load:
-                load.open(
-                    url=elsewhere.general,
-                    count=sockets,
-                    headers=token(env),
-                    say=kinds.FOLLOWING,
-                    ready="initialStateComplete",
-                )
+                load.open(count=sockets, **kinds.following(elsewhere, env))
                 note(f"{sockets:,} sockets, of this process", elsewhere)
                 note(f"{sockets:,} sockets, of another process", here)
                 redis.silent()

@@ -14,10 +14,6 @@ import pytest
 from tests.live import parts
 from tests.live.server import Backend, Server, populate, running
 
-BACKENDS = [
-    "sqlite",
-    pytest.param("postgres+redis", marks=[pytest.mark.postgres, pytest.mark.redis]),
-]
 TEMPLATE = "upsrs_template"
 numbers = itertools.count(1)
 
@@ -93,7 +89,7 @@ def postgres_backend(
     return Backend("postgres+redis", env, postgres_template)
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=parts.BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Each test twice: SQLite with memory for a channel layer, PostgreSQL with Redis."""
     name = "sqlite_backend" if request.param == "sqlite" else "postgres_backend"

@@ -22,6 +22,13 @@ from urllib.parse import quote
 
 import pytest
 
+POSTGRES = pytest.param("postgres+redis", marks=[pytest.mark.postgres, pytest.mark.redis])
+BACKENDS = ["sqlite", POSTGRES]
+
+on_sqlite = pytest.mark.parametrize("backend", BACKENDS[:1], indirect=True)
+on_postgres = pytest.mark.parametrize("backend", [POSTGRES], indirect=True)
+"""For what need not meet both: what it proves knows no database, or only this one."""
+
 PATIENCE_SECONDS = float(os.environ.get("UPSRS_TESTS_PATIENCE_SECONDS", "20"))
 """How long any test waits for what must come. The one knob for a slow machine."""
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.live.forks import Fork
 from tests.live.parts import PATIENCE_SECONDS, accepts, free_port, wait_until
-from upsrs.conf import Conf, Setting
+from upsrs.conf import every_setting
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -24,7 +24,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 OURS = ("DEBUG", "SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "TIME_ZONE")
 OURS += ("DATABASE_URL", "DATABASE_POOL_SIZE", "REDIS_URL", "PATH_PREFIX", "LOG_LEVEL", "LOG_JSON")
 OURS += ("SECURE_SSL_REDIRECT", "SECURE_COOKIES", "SECURE_HSTS_SECONDS", "TRUST_PROXY_HEADERS")
-OURS += tuple(it.name for it in vars(Conf).values() if isinstance(it, Setting))
+OURS += tuple(setting.name for setting in every_setting())
 
 PEOPLE = """
 import json

@@ -15,20 +15,13 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from tests.live.parts import PATIENCE_SECONDS
+from tests.live.parts import PATIENCE_SECONDS, on_postgres, on_sqlite
 from tests.live.server import Backend, Server
 from tests.live.soak import Listener, Writer, verdict
 
 SOAK = int(os.environ.get("UPSRS_TESTS_SOAK", "1"))
 
 pytestmark = pytest.mark.asyncio
-
-on_sqlite = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-on_postgres = pytest.mark.parametrize(
-    "backend",
-    [pytest.param("postgres+redis", marks=[pytest.mark.postgres, pytest.mark.redis])],
-    indirect=True,
-)
 
 
 @contextlib.asynccontextmanager

@@ -14,17 +14,11 @@ import pytest
 
 from tests import datasets
 from tests.live import making
+from tests.live.parts import on_postgres, on_sqlite
 from tests.live.performing import Performer
 from tests.subscriber import Subscriber
 
 pytestmark = pytest.mark.asyncio
-
-on_sqlite = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-on_postgres = pytest.mark.parametrize(
-    "backend",
-    [pytest.param("postgres+redis", marks=[pytest.mark.postgres, pytest.mark.redis])],
-    indirect=True,
-)
 
 MiB = 1_048_576
 

@@ -15,6 +15,7 @@ from django.test import Client
 from tests.live.parts import PATIENCE_SECONDS
 
 GENERAL = "/ups-rs/workitems/subscription"
+EVENTS = "/ups-rs/subscribers/AI1"
 ORIGIN = "http://localhost"
 
 

@@ -18,25 +18,17 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.settings import api_settings
 
 from tests import datasets
-from tests.ws.opening import GENERAL, ORIGIN, by_session, by_token, opened
+from tests.ws.opening import EVENTS, GENERAL, ORIGIN, by_session, by_token, opened
 from upsrs import watch, workitems
 from upsrs.dicom.matching import Keys
 from upsrs.hub import Hub
 from upsrs.models import Subscription
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.asyncio]
-
-EVENTS = "/ups-rs/subscribers/AI1"
-
-
-@pytest.fixture(autouse=True)
-def soon(settings):
-    settings.UPSRS_LOGIN_SECONDS = 0.1
-
-
-@pytest.fixture
-def token(alice):
-    return Token.objects.create(user=alice)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.asyncio,
+    pytest.mark.usefixtures("soon"),
+]
 
 
 async def watched(logins=1):

@@ -10,24 +10,17 @@ from asgiref.sync import sync_to_async
 from django.test import Client
 from rest_framework.authtoken.models import Token
 
-from tests.ws.opening import GENERAL, HandshakeRefused, by_session, by_token, opened
+from tests.ws.opening import EVENTS, GENERAL, HandshakeRefused, by_session, by_token, opened
 from upsrs import instants
 from upsrs.models import Ticket
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.asyncio]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.asyncio,
+    pytest.mark.usefixtures("soon"),
+]
 
-EVENTS = "/ups-rs/subscribers/AI1"
 FOREIGN = {"origin": "https://viewer.example"}
-
-
-@pytest.fixture(autouse=True)
-def soon(settings):
-    settings.UPSRS_LOGIN_SECONDS = 0.1
-
-
-@pytest.fixture
-def token(alice):
-    return Token.objects.create(user=alice)
 
 
 @sync_to_async

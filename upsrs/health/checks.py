@@ -6,35 +6,21 @@ import dataclasses
 import math
 from datetime import timedelta
 
-from django.db import Error, connections
+from django.db import Error
 from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable
 
 from upsrs import doctor, events
 from upsrs.database import in_database
-from upsrs.models import write_alias
 
-__all__ = ["Database", "Layer", "Log"]
+__all__ = ["Layer", "Log"]
 
 ANSWER_SECONDS = 3.0
 
 
 @dataclasses.dataclass
-class Database(HealthCheck):  # type: ignore[misc]  # it is untyped
-    """The database of the worklist answers."""
-
-    timeout = timedelta(seconds=ANSWER_SECONDS)
-
-    async def run(self) -> None:
-        try:
-            await in_database(_ask)()
-        except Error as error:
-            raise _unavailable(error) from None
-
-
-@dataclasses.dataclass
 class Log(HealthCheck):  # type: ignore[misc]  # it is untyped
-    """The log can be read: what every notification is made of."""
+    """The database answers and the log can be read: what every notification is made of."""
 
     timeout = timedelta(seconds=ANSWER_SECONDS)
 
@@ -42,7 +28,9 @@ class Log(HealthCheck):  # type: ignore[misc]  # it is untyped
         try:
             await in_database(events.extent)()
         except Error as error:
-            raise _unavailable(error) from None
+            # Not in its own words: a database quotes rows and addresses in them.
+            kind = type(error).__name__
+            raise ServiceUnavailable(f"The database does not answer ({kind}).") from None
 
 
 @dataclasses.dataclass
@@ -54,13 +42,3 @@ class Layer(HealthCheck):  # type: ignore[misc]  # it is untyped
     async def run(self) -> None:
         if math.isinf(await doctor.round_trip(ANSWER_SECONDS)):
             raise ServiceUnavailable("The channel layer does not bring a wake-up back.")
-
-
-def _ask() -> None:
-    with connections[write_alias()].cursor() as cursor:
-        cursor.execute("SELECT 1")
-
-
-def _unavailable(error: Error) -> ServiceUnavailable:
-    """Not in its own words: a database quotes rows and addresses in them."""
-    return ServiceUnavailable(f"The database does not answer ({type(error).__name__}).")

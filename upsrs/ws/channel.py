@@ -64,7 +64,7 @@ class Channel(AsyncConsumer):
     """Who this is; None until the handshake is accepted."""
     login: Login
     ae_title = ""
-    turned_away = False
+    closing = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -95,7 +95,6 @@ class Channel(AsyncConsumer):
         await self.base_send({"type": "websocket.accept", "subprotocol": chosen})
         self.lane: Lane = lane_for(self.base_send, self._full)
         self.bad_messages = 0
-        self.closing = False
         self.slow = False
         self.lagging = False
         self.listeners: dict[str, Listener] = {}
@@ -128,9 +127,7 @@ class Channel(AsyncConsumer):
         """The server has enough of this client, which is told so, and may come back."""
         metrics.HANDSHAKES_REFUSED.labels("limit").inc()
         self.tell_problem(refusal, None)
-        metrics.closed(COME_BACK, by_us=True)
-        self.turned_away = True
-        self.lane.close(COME_BACK)
+        self.come_back()
 
     @property
     def address(self) -> str:
@@ -392,9 +389,9 @@ class Channel(AsyncConsumer):
 
     async def _gone(self, *, clean: bool) -> None:
         """The subscriptions wait, each at what is known to have been taken."""
-        if self.turned_away:
-            self.lane.drop()
         if self.user is None:
+            if self.closing:  # accepted, and turned away
+                self.lane.drop()
             return
         self.closing = True
         self.leave()
