@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 
-from django.db import connections, transaction
-from django.db.models import F, Max, Q, Subquery
+from django.db import OperationalError, connections, transaction
+from django.db.models import Exists, F, Max, Q, Subquery
 
 from upsrs import announcements, audit, instants, wakeup
 from upsrs.dicom import changes
@@ -57,7 +57,6 @@ NOT_YET = 2**63 - 1
 
 NUMBER_AT_ONCE = 1_000
 """So many events are numbered in one transaction, so that the counter is never held for long."""
-
 
 AT_ONCE = 500
 """So many events are written by one statement."""
@@ -230,59 +229,80 @@ def _take_positions(count: int, using: str) -> int:
     return int(counter.values_list("position", flat=True)[0])
 
 
-def number() -> bool:
-    """Give the committed events that have none their position. True if all is numbered now.
+def number() -> tuple[Place, bool]:
+    """Give the committed events that have none their position.
 
-    1. In a READ COMMITTED transaction of its own, lock the counter row, or leave it to who has it.
-    2. In a *second* statement, whose snapshot is younger than the lock, number what is visible
-       and unnumbered, in order of id. For one workitem that is its order of commit: the lock on
-       its row lets the next event be written only after the last one has committed.
-    3. Commit; look again until nothing is left.
-
-    Returns False if another process holds the counter: look again after a moment. A process that
-    freezes while it holds it is ended by the database after a few seconds.
+    Returns where the log stands then, and whether all is numbered: if not, another process holds
+    the counter, or has just committed more; look again after a moment.
     """
     using = write_alias()
-    connection = connections[using]
-    if connection.vendor == "sqlite":
-        return True
+    if connections[using].vendor == "sqlite":
+        return place(), True
+    reached = -1
     while True:
-        with transaction.atomic(using=using), connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-            cursor.execute(
-                """
-                SELECT position,
-                       set_config('statement_timeout', '5s', true),
-                       set_config('idle_in_transaction_session_timeout', '5s', true)
-                FROM upsrs_log WHERE id = %s FOR UPDATE SKIP LOCKED
-                """,
-                [LOG],
-            )
-            counter = cursor.fetchone()
-            if counter is None:
-                if Log.objects.using(using).filter(pk=LOG).exists():
-                    return False
-                _log(using)
-                continue
-            cursor.execute(
-                """
-                UPDATE upsrs_event AS event SET position = %s + fresh.nth
-                FROM (
-                    SELECT id, row_number() OVER (ORDER BY id) AS nth FROM (
-                        SELECT id FROM upsrs_event WHERE position IS NULL ORDER BY id LIMIT %s
-                    ) AS unnumbered
-                ) AS fresh
-                WHERE event.id = fresh.id
-                """,
-                [counter[0], NUMBER_AT_ONCE],
-            )
-            numbered = cursor.rowcount
-            if numbered:
-                cursor.execute(
-                    "UPDATE upsrs_log SET position = position + %s WHERE id = %s", [numbered, LOG]
-                )
-        if numbered < NUMBER_AT_ONCE:
-            return True
+        _number_some(using)
+        unnumbered = Exists(Event.objects.using(using).filter(position=None))
+        log = Log.objects.using(using).filter(pk=LOG).annotate(unnumbered=unnumbered).first()
+        if log is None:
+            _log(using)
+        elif not log.unnumbered or log.position <= reached:
+            return Place(log.log_id, log.position), not log.unnumbered
+        else:
+            reached = log.position
+
+
+NUMBER = f"""
+UPDATE upsrs_event AS event SET position = last + fresh.nth
+FROM (
+    SELECT id, row_number() OVER (ORDER BY id) AS nth FROM (
+        SELECT id FROM upsrs_event WHERE position IS NULL ORDER BY id LIMIT {NUMBER_AT_ONCE}
+    ) AS unnumbered
+) AS fresh
+WHERE event.id = fresh.id"""  # noqa: S608 - of constants
+
+NUMBER_IF_NOBODY_ELSE_DOES = f"""
+DO $$
+DECLARE
+    last bigint;
+    numbered bigint;
+BEGIN
+    SELECT position INTO last FROM upsrs_log WHERE id = {LOG} FOR UPDATE SKIP LOCKED;
+    IF FOUND THEN
+        {NUMBER};
+        GET DIAGNOSTICS numbered = ROW_COUNT;
+        IF numbered > 0 THEN
+            UPDATE upsrs_log SET position = last + numbered WHERE id = {LOG};
+        END IF;
+    END IF;
+END $$"""  # noqa: S608 - of constants
+"""One message to the database, so that a process cannot freeze with the counter in its hand.
+
+1. Lock the counter row, or leave it to who has it.
+2. In a *second* statement, whose snapshot is younger than the lock, number what is visible and
+   unnumbered, in order of id. For one workitem that is its order of commit: the lock on its row
+   lets the next event be written only after the last one has committed.
+
+Above READ COMMITTED, which a portal may have set, there is one snapshot for both. It misses no
+change of the counter, since then the lock is refused (40001), and so the order holds all the same.
+"""
+
+SERIALIZATION_FAILURE = "40001"
+
+
+def _number_some(using: str) -> None:
+    connection = connections[using]
+    try:
+        with connection.cursor() as cursor:
+            if connection.in_atomic_block:
+                # The caller's transaction has the counter until it ends: not if it freezes.
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '5s'")
+            cursor.execute(NUMBER_IF_NOBODY_ELSE_DOES)
+    except OperationalError as error:
+        # Another process has just numbered, which is as good; but a transaction of the caller's
+        # has been given up by the database.
+        refused = getattr(error.__cause__, "sqlstate", "") == SERIALIZATION_FAILURE
+        if not refused or connection.in_atomic_block:
+            raise
 
 
 def place() -> Place:
@@ -304,8 +324,8 @@ def begin_new_log() -> Place:
 
 def numbered_place() -> Place:
     """Where the log stands, with everything numbered that has committed until now."""
-    number()
-    return place()
+    now, _ = number()
+    return now
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,12 +99,11 @@ class Reader(threading.Thread):
 
     def _read_on(self) -> bool:
         """Number and read until nothing is left. False if the log is another than it was."""
-        now = events.place()
-        if now.log_id != self.place.log_id or now.position < self._position:
-            return False
         while not self._stopped.is_set():
             self._woken.clear()
-            all_numbered = events.number()
+            now, all_numbered = events.number()
+            if now.log_id != self.place.log_id or now.position < self._position:
+                return False
             page = events.read(self._position, PAGE)
             if self._stopped.is_set():
                 return True

@@ -21,7 +21,7 @@ import django
 
 django.setup()
 
-from django.db import Error, connection, connections, transaction  # noqa: E402
+from django.db import Error, connections, transaction  # noqa: E402
 
 from tests import datasets  # noqa: E402
 from upsrs import events, instants, workitems  # noqa: E402
@@ -97,21 +97,14 @@ def let_go() -> None:
 
 
 def freeze_while_numbering() -> None:
-    """Take the log's counter, number, and stand still before the commit: stopped, not gone."""
+    """Number within a transaction, and stand still before its commit: stopped, not gone."""
     say("freezing")
-
-    def stop(execute: Any, sql: str, *rest: Any) -> Any:
-        done = execute(sql, *rest)
-        if "row_number()" in sql:
+    try:
+        with transaction.atomic():
+            events.number()
             os.kill(os.getpid(), signal.SIGSTOP)
-        return done
-
-    with connection.execute_wrapper(stop):
-        try:
-            while not events.number():
-                time.sleep(RETRY_SECONDS)
-        except Error:
-            connections.close_all()  # the database has let it go
+    except Error:
+        connections.close_all()  # the database has let it go
 
 
 def set_clock_back(hours: int) -> None:
@@ -130,7 +123,7 @@ def tell() -> list[tuple[str, str]]:
 
 def history() -> list[list[Any]]:
     """The log, in order: position, workitem, worklist, Procedure Step Label."""
-    while not events.number():
+    while not events.number()[1]:
         time.sleep(RETRY_SECONDS)
     return [
         [row.position, row.workitem_uid, row.label_after, row.dataset["00741204"]["Value"][0]]
