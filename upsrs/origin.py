@@ -2,7 +2,7 @@
 
 The doors say so once, and the audit and the log read it: no request enters the core. It travels
 as a context variable, so it follows a call into threads and tasks. Where no door was passed (the
-portal's own code, a command) it is empty.
+portal's own code, a shell) it is empty.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CORRELATION = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 @dataclass(frozen=True, slots=True)
 class Origin:
     door: str = ""
-    """``rest``, ``socket``, ``admin``, ``board``; empty for code that passed no door."""
+    """``rest``, ``socket``, ``admin``, ``board``, ``command``; empty for code that passed none."""
     address: str = ""
     """The client's; empty if nobody knows."""
     correlation_id: str = ""

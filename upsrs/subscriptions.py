@@ -288,14 +288,14 @@ def leave(left: Mapping[uuid.UUID, int | None]) -> None:
     audit.closed(left)
 
 
-def end(user: Any, subscription_uid: str, reason: str) -> None:
-    """End one's own subscription. Raises ``NoSuchSubscription``."""
+def end(user: Any, subscription_uid: str, reason: str, *, by: Any = None) -> None:
+    """End a user's subscription; ``by`` somebody else, if it was. Raises ``NoSuchSubscription``."""
     ended = Subscription.objects.using(write_alias()).filter(
         uid=subscription_uid, user=user, ended_at=None
     )
     if not ended.update(ended_at=instants.now(), end_reason=reason):
         raise errors.NoSuchSubscription
-    audit.done(audit.Act.UNSUBSCRIBE, user, subscription_uid=subscription_uid)
+    audit.done(audit.Act.UNSUBSCRIBE, by or user, subscription_uid=subscription_uid)
 
 
 def end_equal(user: Any, wanted: Mapping[str, str], reason: str) -> list[str]:

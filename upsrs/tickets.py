@@ -21,7 +21,7 @@ from urllib.parse import unquote
 from cryptography.fernet import Fernet
 from django.db import transaction
 
-from upsrs import access, errors, instants, limits, logins
+from upsrs import access, audit, errors, instants, limits, logins
 from upsrs.logins import Kind, Login
 from upsrs.models import Ticket, write_alias
 from upsrs.origin import origin
@@ -54,6 +54,7 @@ def issue(user: Any, login: Login, path: str) -> str:
         login=_seal(ticket).encrypt(json.dumps(asdict(login)).encode()),
         expires_at=now + timedelta(seconds=SECONDS),
     )
+    audit.done(audit.Act.ISSUE_TICKET, user)
     return ticket
 
 

@@ -82,5 +82,19 @@ class AuditRecordAdmin(ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        audit.done(Act.READ_AUDIT, request.user)
+        self._record(request)
         return super().changelist_view(request, extra_context)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        self._record(request)
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def _record(self, request: HttpRequest) -> None:
+        if self.has_view_permission(request):
+            audit.done(Act.READ_AUDIT, request.user)

@@ -36,6 +36,7 @@ class KindFilter(ChoiceFilter):
 class EventAdmin(ReadOnlyAdmin):
     """To read only: what is in the log has happened."""
 
+    uid_field = "workitem_uid"
     list_display = ("at", "kind", "workitem", "state_shown", "actor", "position")
     list_filter = (KindFilter,)
     date_hierarchy = "time"
@@ -88,7 +89,7 @@ class EventAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         event = self.get_object(request, object_id)
         if event is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
+            return self.not_there(request, object_id)
         audit.done(audit.Act.READ, request.user, workitem_uid=event.workitem_uid)
         rows = Subscription.objects.using(write_alias()).order_by("-pk")
         pages: Paginator[Any] = CappedPaginator(rows.values_list("pk", flat=True), SUBSCRIPTIONS)

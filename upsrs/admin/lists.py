@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property, wraps
@@ -15,15 +16,19 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Subquery
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.text import capfirst
+from rest_framework.exceptions import NotAuthenticated
 
+from upsrs import audit, contract, errors
 from upsrs.admin import words
+from upsrs.audit import Act
 from upsrs.origin import coming_from
 
 __all__ = ["CappedPaginator", "QuickChangeList", "ReadOnlyAdmin", "uid_shown", "when"]
@@ -175,11 +180,19 @@ class QuickChangeList(ChangeList):
 _PARTS = ("year", "month", "day")
 
 
-def _through_the_admin(view: Callable[..., Any]) -> Callable[..., Any]:
+def _through_the_admin(view: Callable[..., Any], site: admin.AdminSite) -> Callable[..., Any]:
     @wraps(view)
     def asked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         with coming_from("admin", request.META):
-            return view(request, *args, **kwargs)
+            if not request.user.is_authenticated:
+                audit.refused(Act.LOG_IN, None, NotAuthenticated())
+            elif not site.has_permission(request):
+                audit.refused(Act.OTHER, request.user, errors.NotAuthorized())
+            try:
+                return view(request, *args, **kwargs)
+            except PermissionDenied:
+                audit.refused(Act.OTHER, request.user, errors.NotAuthorized())
+                raise
 
     return asked
 
@@ -192,12 +205,37 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
 
+    uid_field = ""
+    """Where a row has the UID of its workitem, if it is about one."""
+
     def get_urls(self) -> list[URLPattern]:
         """Its pages, each of which says where it is asked from."""
-        urls: list[URLPattern] = super().get_urls()
+        urls: list[URLPattern] = [*self.more_urls(), *super().get_urls()]
         for url in urls:
-            url.callback = _through_the_admin(url.callback)
+            url.callback = _through_the_admin(url.callback, self.admin_site)
         return urls
+
+    def more_urls(self) -> list[URLPattern]:
+        """Pages beside those that Django makes."""
+        return []
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if self.uid_field and request.method == "GET" and self.has_view_permission(request):
+            wanted = contract.shown(request.GET.dict())
+            audit.done(Act.SEARCH, request.user, detail={"filter": wanted})
+        return super().changelist_view(request, extra_context)
+
+    def not_there(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """No such row, or out of sight, which looks the same; whoever tried it leaves a trace."""
+        uid = ""
+        with suppress(ValidationError):
+            pk = self.opts.pk.to_python(object_id)
+            uids = self.model._base_manager.filter(pk=pk).values_list(self.uid_field, flat=True)
+            uid = uids.first() or ""
+        audit.refused(Act.READ, request.user, errors.NoSuchWorkitem(), workitem_uid=uid)
+        return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return QuickChangeList

@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 
-from upsrs import access, delivery, errors, subscribers, subscriptions
+from upsrs import access, audit, delivery, errors, subscribers, subscriptions
 from upsrs.admin import timeline, words
 from upsrs.admin.lists import QuickChangeList, ReadOnlyAdmin, uid_shown, when
 from upsrs.delivery import Audience
@@ -163,9 +163,12 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         for one in chosen:
             try:
                 with transaction.atomic(using=write_alias()):
-                    subscriptions.end(one.user, one.uid, ENDED_HERE)
+                    subscriptions.end(one.user, one.uid, ENDED_HERE, by=request.user)
                     self.log_change(request, one, "Ended.")
-            except errors.NoSuchSubscription:
+            except errors.NoSuchSubscription as refusal:
+                audit.refused(
+                    audit.Act.UNSUBSCRIBE, request.user, refusal, subscription_uid=one.uid
+                )
                 self.message_user(request, f"{one.uid}: it had ended already.", messages.WARNING)
             else:
                 self.message_user(request, f"{one.uid}: ended.", messages.SUCCESS)
@@ -182,16 +185,23 @@ class SubscriptionAdmin(ReadOnlyAdmin):
                 with transaction.atomic(using=write_alias()):
                     subscribers.release_locks(request.user, one.ae_title)
                     self.log_change(request, one, "Deletion locks released.")
-            except errors.NoSuchSubscription:
+            except errors.NoSuchSubscription as refusal:
+                audit.refused(
+                    audit.Act.RELEASE_LOCKS,
+                    request.user,
+                    refusal,
+                    subscription_uid=one.uid,
+                    ae_title=one.ae_title,
+                )
                 self.message_user(request, f"{one.uid}: it holds no locks.", messages.WARNING)
             else:
                 self.message_user(request, f"{one.uid}: its locks are released.", messages.SUCCESS)
 
     # The pages
 
-    def get_urls(self) -> list[URLPattern]:
+    def more_urls(self) -> list[URLPattern]:
         match = self.admin_site.admin_view(self.match_view)
-        return [path("match/", match, name="upsrs_subscription_match"), *super().get_urls()]
+        return [path("match/", match, name="upsrs_subscription_match")]
 
     def change_view(
         self,
@@ -251,6 +261,8 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         workitems = in_sight(request.user, Workitem.objects.using(write_alias()))
         subscription = everything.filter(uid=uid).first()
         workitem = workitems.filter(uid=workitem_uid).first()
+        if workitem is not None:
+            audit.done(audit.Act.READ, request.user, workitem_uid=workitem.uid)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,

@@ -86,6 +86,7 @@ class WorkitemList(QuickChangeList):
 class WorkitemAdmin(ReadOnlyAdmin):
     """To look at, and to act on by the use cases: no field is edited behind their backs."""
 
+    uid_field = "uid"
     list_display = (
         "step",
         "state_shown",
@@ -247,7 +248,7 @@ class WorkitemAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         workitem = self.get_object(request, object_id)
         if workitem is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
+            return self.not_there(request, object_id)
         audit.done(audit.Act.READ, request.user, workitem_uid=workitem.uid)
         entries, has_more = timeline.newest(workitem)
         offered = [act for act in ACTS.values() if self._may(request, act)]

@@ -10,9 +10,13 @@ took, which is recorded, and from the log (`upsrs.told`).
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.db import transaction
@@ -110,6 +114,7 @@ def refused(
     *,
     workitem_uid: str = "",
     subscription_uid: str = "",
+    ae_title: str = "",
 ) -> None:
     """Something was refused. It is recorded whatever becomes of the caller's transaction.
 
@@ -123,6 +128,7 @@ def refused(
         workitem_uid=workitem_uid[:64],
         subscription_uid=subscription_uid[:64],
         refusal=type(refusal).__name__[:40],
+        detail={"aeTitle": ae_title[:16]} if ae_title else {},
     )
     sentence = refusal.detail if isinstance(refusal, UPSError) else "The login was refused."
     record(Entry(row, refusal=Refusal(sentence, is_alarming(refusal))))
@@ -187,8 +193,19 @@ def _record_end(act: Act, opened: AuditRecord, place: int | None) -> None:
     record(Entry(row))
 
 
+@cache
+def _account() -> str:
+    """Who runs this process, as its machine knows them."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):  # an account without a name, as in some containers
+        return f"{os.getuid()}@{socket.gethostname()}"
+
+
 def _row(act: Act, user: str, *, time: datetime | None = None, **facts: Any) -> AuditRecord:
     here = origin()
+    if here.door == "command":  # it has no user of the portal's
+        facts["detail"] = {**facts.get("detail", {}), "account": _account()}
     return AuditRecord(
         time=time or instants.now(),
         act=act.value,

@@ -36,6 +36,7 @@ class Act(StrEnum):
     LOSE = "lose"
     """A socket was found gone with its server; nobody saw it close."""
     LOG_IN = "log in"
+    ISSUE_TICKET = "issue ticket"
     READ_AUDIT = "read audit"
     OTHER = "other"
 
@@ -96,6 +97,7 @@ MESSAGES: Mapping[Act, Message] = {
     Act.CLOSE: Message(NETWORK_ENTRY, "E", DETACH),
     Act.LOSE: Message(NETWORK_ENTRY, "E", DETACH),
     Act.LOG_IN: Message(USER_AUTHENTICATION, "E", LOGIN),
+    Act.ISSUE_TICKET: Message(USER_AUTHENTICATION, "E", LOGIN),
     Act.READ_AUDIT: Message(AUDIT_LOG_USED, "R"),
     Act.OTHER: Message(SECURITY_ALERT, "E", USE_OF_RESTRICTED_FUNCTION),
 }

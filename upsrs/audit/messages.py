@@ -82,7 +82,7 @@ def _participants(root: Element, record: AuditRecord, message: Message, source: 
     asks = SubElement(
         root,
         "ActiveParticipant",
-        UserID=_clean(record.user) or ("nobody" if record.door else "the portal"),
+        UserID=_clean(record.user) or _unnamed(record),
         UserIsRequestor="false" if enters_network else "true",
     )
     if ae_title := record.detail.get("aeTitle"):
@@ -97,6 +97,13 @@ def _participants(root: Element, record: AuditRecord, message: Message, source: 
     answers = SubElement(root, "ActiveParticipant", UserID=_clean(source), UserIsRequestor="false")
     if message.event is QUERY:
         _code(answers, "RoleIDCode", DESTINATION_ROLE)
+
+
+def _unnamed(record: AuditRecord) -> str:
+    """Who it is that is no user of the portal's."""
+    if account := record.detail.get("account"):
+        return _clean(account)
+    return "nobody" if record.door else "the portal"
 
 
 def _objects(

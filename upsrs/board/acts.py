@@ -13,7 +13,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from upsrs import access, custody, errors, workitems
+from upsrs import access, audit, custody, errors, workitems
 from upsrs.dicom import dataset as dicom_json, vrs
 from upsrs.dicom.states import FINAL, State
 from upsrs.models import Workitem
@@ -65,6 +65,7 @@ class Act:
     form: type[forms.Form]
     perform: Perform
     state: State
+    audited_as: audit.Act
     mine: bool | None = None
     """True: for who performs it at the board; False: for others; None: for anybody."""
     explanation: str = ""
@@ -103,7 +104,15 @@ def _code(station: str) -> dicom_json.JSONDataset:
 ACTS = {
     act.name: act
     for act in (
-        Act("claim", "Claim", "You have claimed it.", NothingToSay, _claim, State.SCHEDULED),
+        Act(
+            "claim",
+            "Claim",
+            "You have claimed it.",
+            NothingToSay,
+            _claim,
+            State.SCHEDULED,
+            audit.Act.CLAIM,
+        ),
         Act(
             "progress",
             "Report progress",
@@ -111,6 +120,7 @@ ACTS = {
             ProgressForm,
             _progress,
             State.IN_PROGRESS,
+            audit.Act.UPDATE,
             mine=True,
         ),
         Act(
@@ -120,6 +130,7 @@ ACTS = {
             CompleteForm,
             _complete,
             State.IN_PROGRESS,
+            audit.Act.COMPLETE,
             mine=True,
         ),
         Act(
@@ -129,6 +140,7 @@ ACTS = {
             ReasonForm,
             _cancel,
             State.IN_PROGRESS,
+            audit.Act.CANCEL,
             mine=True,
         ),
         Act(
@@ -138,6 +150,7 @@ ACTS = {
             ReasonForm,
             _request_cancel,
             State.SCHEDULED,
+            audit.Act.REQUEST_CANCEL,
         ),
         Act(
             "request-cancel",
@@ -146,6 +159,7 @@ ACTS = {
             ReasonForm,
             _request_cancel,
             State.IN_PROGRESS,
+            audit.Act.REQUEST_CANCEL,
             mine=False,
             explanation="Its performer is asked, and decides.",
         ),

@@ -12,8 +12,11 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
+from rest_framework.exceptions import NotAuthenticated
 
-from upsrs import access
+from upsrs import access, audit, errors
+from upsrs.audit import Act
+from upsrs.origin import coming_from
 
 __all__ = ["content_security_policy", "guarded", "is_script"]
 
@@ -32,33 +35,43 @@ def is_script(request: HttpRequest) -> bool:
     return request.headers.get("X-Requested-With") == "upsrs-board"
 
 
-def guarded(view: View) -> View:
-    """For those who are logged in and may view workitems; kept by no cache, and strict in what loads."""
+def guarded(act: Act) -> Callable[[View], View]:
+    """For those who are logged in and may view workitems; kept by no cache, and strict in what loads.
 
-    @never_cache
-    @wraps(view)
-    def enter(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        response = _enter(view, request, *args, **kwargs)
-        response.headers.setdefault("Content-Security-Policy", content_security_policy())
-        return response
+    Who is refused here has tried this ``act``.
+    """
 
-    return enter
+    def guard(view: View) -> View:
+        @never_cache
+        @wraps(view)
+        def enter(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+            with coming_from("board", request.META):
+                response = _enter(view, act, request, **kwargs)
+            response.headers.setdefault("Content-Security-Policy", content_security_policy())
+            return response
+
+        return enter
+
+    return guard
 
 
-def _enter(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+def _enter(view: View, act: Act, request: HttpRequest, **kwargs: Any) -> HttpResponse:
     user: Any = request.user
     if not user.is_authenticated:
+        audit.refused(Act.LOG_IN, None, NotAuthenticated())
         if is_script(request):
             return JsonResponse({"message": NOT_LOGGED_IN}, status=401)
         return redirect_to_login(request.get_full_path())
     if not access.policy().may(user, "view_workitem"):
+        asked_for = kwargs.get("workitem_uid", "")
+        audit.refused(act, user, errors.NotAuthorized(), workitem_uid=asked_for)
         if is_script(request):
             return JsonResponse({"message": "You may not see this worklist."}, status=403)
         return _refused(
             request, 403, "Not your worklist yet", FORBIDDEN.format(user.get_username())
         )
     try:
-        return view(request, *args, **kwargs)
+        return view(request, **kwargs)
     except Http404:
         if is_script(request):
             return JsonResponse({"message": MISSING}, status=404)

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from upsrs import access, contract, custody, errors, events, selection, subscriptions
+from upsrs import access, audit, contract, custody, errors, events, selection, subscriptions
 from upsrs.board.acts import ACTS, Act, offered, refusal
 from upsrs.board.details import facts, history
 from upsrs.board.doors import guarded, is_script
@@ -41,7 +41,7 @@ COLUMNS = (
 )
 
 
-@guarded
+@guarded(audit.Act.SEARCH)
 @require_safe
 def board(request: HttpRequest) -> HttpResponse:
     """The frame of the page, its filters, and the addresses its script needs; the rest comes live."""
@@ -57,12 +57,14 @@ def board(request: HttpRequest) -> HttpResponse:
     return render(request, "upsrs/board/board.html", context)
 
 
-@guarded
+@guarded(audit.Act.SEARCH)
 @require_safe
 def finished(request: HttpRequest) -> HttpResponse:
     """The newest of the finished workitems that the filters mean, as the reports of a socket."""
     wanted = {field: request.GET.get(name, "").strip() for name, field in FILTERS.items()}
-    keys, refused = subscriptions.compile_filter({k: v for k, v in wanted.items() if v})
+    wanted = {field: text for field, text in wanted.items() if text}
+    keys, refused = subscriptions.compile_filter(wanted)
+    audit.done(audit.Act.SEARCH, request.user, detail={"filter": contract.shown(wanted)})
     rows = []
     if not refused:
         sight = access.sight(request.user)
@@ -75,10 +77,13 @@ def finished(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"workitems": reports})
 
 
-@guarded
+@guarded(audit.Act.SEARCH)
 @require_safe
 def asked(request: HttpRequest) -> HttpResponse:
     """Which performers were asked to cancel, and why: the reports of a socket do not tell it."""
+    audit.done(
+        audit.Act.SEARCH, request.user, detail={"filter": {"ProcedureStepState": State.IN_PROGRESS}}
+    )
     busy = Workitem.objects.using(write_alias()).filter(state=State.IN_PROGRESS)
     uids = in_sight(request.user, busy).values("uid")
     requests = Event.objects.using(write_alias()).filter(
@@ -93,14 +98,16 @@ def asked(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"reasons": reasons})
 
 
-@guarded
+@guarded(audit.Act.READ)
 @require_safe
 def workitem(request: HttpRequest, workitem_uid: str) -> HttpResponse:
     """One workitem with its history: a page, or the part of it that the board's drawer shows."""
-    return _shown(request, _found(request, workitem_uid))
+    row = _found(request, workitem_uid, audit.Act.READ)
+    audit.done(audit.Act.READ, request.user, workitem_uid=row.uid)
+    return _shown(request, row)
 
 
-@guarded
+@guarded(audit.Act.UPDATE)
 @require_POST
 def act(request: HttpRequest, workitem_uid: str, name: str) -> HttpResponse:
     """Claim, report progress, complete, cancel: by the same rules as REST."""
@@ -108,7 +115,7 @@ def act(request: HttpRequest, workitem_uid: str, name: str) -> HttpResponse:
         raise Http404
     chosen = ACTS[name]
     form = chosen.form(request.POST)
-    row = _found(request, workitem_uid)
+    row = _found(request, workitem_uid, chosen.audited_as)
     if not form.is_valid():
         problems = [
             f"{form[field].label}: {problem}"
@@ -118,18 +125,21 @@ def act(request: HttpRequest, workitem_uid: str, name: str) -> HttpResponse:
         return _answer(request, row, 400, " ".join(problems), chosen)
     try:
         chosen.perform(request.user, row.uid, form.cleaned_data)
-    except errors.NotAuthorized as error:
-        return _answer(request, row, 403, error.detail, chosen)
     except errors.UPSError as error:
-        row = _found(request, workitem_uid)
+        audit.refused(chosen.audited_as, request.user, error, workitem_uid=row.uid)
+        if isinstance(error, errors.NotAuthorized):
+            return _answer(request, row, 403, error.detail, chosen)
+        row = _found(request, workitem_uid, chosen.audited_as)
         return _answer(request, row, 409, refusal(request.user, chosen, error, row), chosen)
     return _answer(request, row, 200, chosen.done, chosen)
 
 
-def _found(request: HttpRequest, workitem_uid: str) -> Workitem:
+def _found(request: HttpRequest, workitem_uid: str, act: audit.Act) -> Workitem:
+    """The workitem that is to be read or acted on, if it is in sight."""
     try:
         return access.workitem(request.user, workitem_uid)
-    except errors.NoSuchWorkitem:
+    except errors.NoSuchWorkitem as refusal:
+        audit.refused(act, request.user, refusal, workitem_uid=workitem_uid)
         raise Http404 from None
 
 

@@ -25,7 +25,7 @@ class AuditRecord(models.Model):
     """A user name; empty for the portal's own code, and for nobody."""
     address = models.CharField(max_length=45, blank=True)
     door = models.CharField(max_length=8, blank=True)
-    """``rest``, ``socket``, ``admin`` …; empty for the portal's own code."""
+    """``rest``, ``socket``, ``admin``, ``board``, ``command``; empty for the portal's own code."""
     workitem_uid = models.CharField(max_length=64, blank=True)
     subscription_uid = models.CharField(max_length=64, blank=True)
     connection = models.UUIDField(null=True)

@@ -6,6 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from upsrs import tickets
+from upsrs.audit import Act
 from upsrs.errors import InvalidArgument
 from upsrs.logins import login_of
 from upsrs.rest import media
@@ -16,6 +17,8 @@ __all__ = ["TicketsView"]
 
 class TicketsView(UPSView):
     """``tickets``: for who may subscribe."""
+
+    acts = {"POST": Act.ISSUE_TICKET}
 
     def post(self, request: Request) -> Response:
         """Issue a one-time ticket for a channel."""

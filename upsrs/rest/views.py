@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -117,10 +117,17 @@ class UPSView(APIView):
         """A refusal leaves its trace, whatever else is rolled back."""
         if isinstance(error, NotAuthenticated | AuthenticationFailed):
             audit.refused(Act.LOG_IN, None, error)
-        elif isinstance(error, errors.UPSError):
-            act = self.acts.get(self.request.method or "", Act.OTHER)
-            uid = self.kwargs.get("workitem_uid", "")
-            audit.refused(act, self.request.user, error, workitem_uid=uid)
+            return
+        if isinstance(error, PermissionDenied):  # by what the portal asks of everybody
+            error = errors.NotAuthorized()
+        if isinstance(error, errors.UPSError):
+            audit.refused(
+                self.acts.get(self.request.method or "", Act.OTHER),
+                self.request.user,
+                error,
+                workitem_uid=self.kwargs.get("workitem_uid", ""),
+                ae_title=self.kwargs.get("ae_title", ""),
+            )
 
     def location(self, workitem_uid: str) -> str:
         return f"{self.service}/workitems/{workitem_uid}"

@@ -151,7 +151,7 @@ class Channel(AsyncConsumer):
             await self._take(text)
 
     async def _take(self, text: str) -> None:
-        request_id = None
+        request_id, act = None, audit.Act.SUBSCRIBE
         try:
             request = contract.parse(text)
             request_id = request.request_id
@@ -159,11 +159,12 @@ class Channel(AsyncConsumer):
             if isinstance(request, SubscriptionRequest):
                 await self.subscribe(request)
             else:
+                act = audit.Act.UNSUBSCRIBE
                 await self.unsubscribe(request)
         except errors.UPSError as refusal:
             if isinstance(refusal, BadMessage):
                 request_id = refusal.request_id
-            self.refuse(refusal, request_id)
+            self.refuse(refusal, request_id, act)
         else:
             self.bad_messages = 0
 
@@ -173,13 +174,19 @@ class Channel(AsyncConsumer):
     async def unsubscribe(self, request: UnsubscriptionRequest) -> None:
         raise NotImplementedError
 
-    def _audit(self, refusal: errors.UPSError) -> None:
-        uid = self.scope["url_route"]["kwargs"].get("subscription_uid", "")
-        audit.refused(audit.Act.SUBSCRIBE, self.user, refusal, subscription_uid=uid)
+    def _audit(self, refusal: errors.UPSError, act: audit.Act = audit.Act.SUBSCRIBE) -> None:
+        named = self.scope["url_route"]["kwargs"]
+        audit.refused(
+            act,
+            self.user,
+            refusal,
+            subscription_uid=named.get("subscription_uid", ""),
+            ae_title=named.get("ae_title", ""),
+        )
 
-    def refuse(self, refusal: errors.UPSError, request_id: str | None) -> None:
+    def refuse(self, refusal: errors.UPSError, request_id: str | None, act: audit.Act) -> None:
         """Say what was wrong; the socket and its subscriptions go on. Too many in a row end it."""
-        self._audit(refusal)
+        self._audit(refusal, act)
         self.tell_problem(refusal, request_id)
         self.bad_messages += 1
         if self.bad_messages >= conf.MAX_BAD_MESSAGES:

@@ -18,6 +18,7 @@ from upsrs.dicom import dataset as dicom_json, files
 from upsrs.dicom.dataset import JSONDataset
 from upsrs.errors import DuplicateWorkitem, UPSError
 from upsrs.management import headers
+from upsrs.origin import coming_from
 
 WORKITEM_CODES = {
     "110001": "Image Processing",
@@ -73,7 +74,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         order = _order(options)
-        with headers.quietly():
+        with headers.quietly(), coming_from("command", {}):
             found = self._gather(options["path"])
             for path, reason in found.skipped:
                 self.stderr.write(f"skipped {path}: {reason}", self.style.WARNING)
