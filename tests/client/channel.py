@@ -86,7 +86,9 @@ class Channel:
         self.server: Server
 
     async def __aenter__(self) -> Channel:
-        self.server = await serve(self._play, "127.0.0.1", 0, process_request=self._greet)
+        self.server = await serve(
+            self._play, "127.0.0.1", 0, process_request=self._greet, compression=None
+        )
         port = next(iter(self.server.sockets)).getsockname()[1]
         self.url = f"ws://127.0.0.1:{port}/ups-rs"
         return self

@@ -422,7 +422,7 @@ async def test_pauses_grow_are_random_and_have_a_limit(monkeypatch):
         spans.append((low, high))
         return 0.0
 
-    monkeypatch.setattr("upsrs.client.following.random.uniform", uniform)
+    monkeypatch.setattr("upsrs.client.lines.random.uniform", uniform)
 
     async def script(line: Line) -> None:
         await line.begin()

@@ -110,7 +110,7 @@ async def test_an_update_of_a_scheduled_workitem_needs_no_key(worklist):
 async def test_a_refusal_carries_the_servers_sentence_and_the_dicom_status(worklist):
     claim = Claim(worklist, await worklist.create(dataset()), "2.25.5")
     with pytest.raises(Refused, match="not IN PROGRESS") as refusal:
-        await claim._change_state("COMPLETED")
+        claim.blocking._change_state("COMPLETED")
     assert refusal.value.status == 409
     assert refusal.value.problem["dicomStatus"] == "C310"
 
@@ -118,7 +118,7 @@ async def test_a_refusal_carries_the_servers_sentence_and_the_dicom_status(workl
 async def test_an_answer_that_got_lost_does_not_lose_the_claim(worklist, stored, monkeypatch):
     """The server has it, the performer does not know: it asks again, with the same key."""
     uid = await worklist.create(dataset())
-    ask, lost = worklist._ask_now, []
+    ask, lost = worklist.blocking._ask, []
 
     def ask_and_lose(*request):
         answer = ask(*request)
@@ -127,7 +127,7 @@ async def test_an_answer_that_got_lost_does_not_lose_the_claim(worklist, stored,
             raise Unreachable("cut")
         return answer
 
-    monkeypatch.setattr(worklist, "_ask_now", ask_and_lose)
+    monkeypatch.setattr(worklist.blocking, "_ask", ask_and_lose)
     claim = await worklist.claim(uid)
     await claim.report_progress(10)
     assert (await stored(uid)).state == "IN PROGRESS"
@@ -138,7 +138,7 @@ async def test_an_answer_that_got_lost_is_no_claim_if_somebody_else_was_quicker(
 ):
     uid = await worklist.create(dataset())
     await worklist.claim(uid)
-    ask, cut = worklist._ask_now, []
+    ask, cut = worklist.blocking._ask, []
 
     def never_sent(*request):
         if not cut:
@@ -146,7 +146,7 @@ async def test_an_answer_that_got_lost_is_no_claim_if_somebody_else_was_quicker(
             raise Unreachable("cut")
         return ask(*request)
 
-    monkeypatch.setattr(worklist, "_ask_now", never_sent)
+    monkeypatch.setattr(worklist.blocking, "_ask", never_sent)
     with pytest.raises(Refused):
         await worklist.claim(uid)
 
@@ -171,9 +171,11 @@ async def test_a_server_that_is_away_is_unreachable():
 
 async def test_a_redirect_is_not_followed_with_the_token(worklist):
     """Wherever it points to would be handed the token."""
-    worklist._base = worklist._base.removesuffix("/ups-rs")  # "/" + login_required redirects
+    worklist.blocking._base = worklist.blocking._base.removesuffix(
+        "/ups-rs"
+    )  # "/" + login_required redirects
     with pytest.raises(Refused) as refusal:
-        await worklist._ask("GET", "/")
+        worklist.blocking._ask("GET", "/")
     assert refusal.value.status == 302
 
 

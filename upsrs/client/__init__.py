@@ -4,8 +4,9 @@
         async for notification in worklist:
             print(notification.event_type, notification.workitem_uid)
 
-Following needs the package ``websockets`` (``pip install django-upsrs[client]``); `Worklist`, the
-REST side, needs the standard library only.
+`follow` speaks the customer's channel, `listen` the standard's, which any server with UPS-RS has;
+`Worklist` is for the transactions. `upsrs.client.sync` has all three without an event loop. It needs
+the package ``websockets``, and nothing else: ``pip install django-upsrs[client]``.
 """
 
 from __future__ import annotations
@@ -18,23 +19,32 @@ from upsrs.client.errors import (
     SubscriptionEnded,
     Unreachable,
 )
-from upsrs.client.following import Following, LineState, follow
+from upsrs.client.following import Following, follow
+from upsrs.client.lines import LineState
+from upsrs.client.listening import Listening, listen
 from upsrs.client.notifications import Notification, Place
-from upsrs.client.rest import Claim, Code, Worklist
+from upsrs.client.reports import EventReport, EventType
+from upsrs.client.rest import Code, Subscribed
+from upsrs.client.worklist import Claim, Worklist
 
 __all__ = [
     "Claim",
     "ClientError",
     "Code",
+    "EventReport",
+    "EventType",
     "Following",
     "LineState",
+    "Listening",
     "LoginRequired",
     "NotAllowed",
     "Notification",
     "Place",
     "Refused",
+    "Subscribed",
     "SubscriptionEnded",
     "Unreachable",
     "Worklist",
     "follow",
+    "listen",
 ]
