@@ -27,6 +27,9 @@ __all__ = ["Found", "Search", "keys_of", "path_of", "search"]
 
 TRANSACTION_UID = "00081195"
 HIDDEN = (TRANSACTION_UID, "TransactionUID")
+NAME = re.compile("[A-Za-z][A-Za-z0-9]{1,63}|[0-9A-Fa-f]{8}")
+"""What is formed like a keyword or a tag."""
+
 TIMEZONE_OFFSET = "00080201"
 PERFORMED = "00741216"
 """Its members are of return type 1C: a finished workitem is returned with what was performed."""
@@ -203,5 +206,5 @@ def _offset(name: str, value: str) -> Any:
 
 
 def _shown(name: str) -> str:
-    """A name is repeated in a refusal only if it is one: else it may be anything."""
-    return name if name.replace(".", "").isalnum() and len(name) <= 200 else "What was given"
+    """A name is repeated in a refusal only if it is one: else it may be a value, or a bare UID."""
+    return name if all(map(NAME.fullmatch, name.split("."))) else "What was given"

@@ -40,6 +40,7 @@ def _lane_for(send: Send, full: Full) -> Lane:
         line: Any = daphne.line_of(inner) or uvicorn.line_of(inner)
         if line is None:
             continue
+        line.bound_intake()
         fast = line.fast_lane(full) if is_ours and conf.FAST_LANE else None
         lane: Lane = fast or PortableLane(send, full, line)
         line.say_goodbye_to(lane)

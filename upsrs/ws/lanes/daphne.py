@@ -13,6 +13,7 @@ import functools
 from typing import Any
 from weakref import WeakSet
 
+from upsrs.conf import conf
 from upsrs.ws.lanes.farewell import say_goodbye
 from upsrs.ws.lanes.framed import FramedLane
 from upsrs.ws.lanes.lane import CLOSE_SECONDS, Full, Lane, bound_kernel
@@ -20,7 +21,15 @@ from upsrs.ws.lanes.proofs import Proofs
 
 __all__ = ["DaphneLane", "DaphneLine", "line_of"]
 
-PROTOCOL = ("state", "STATE_OPEN", "sendPing", "sendClose", "dropConnection", "onPong", "transport")
+MOST_WAITING = 32
+"""So many messages may wait for the application before the network has to wait for it."""
+
+LOOK_AGAIN_SECONDS = 0.02
+
+PROTOCOL = (
+    *("state", "STATE_OPEN", "sendPing", "sendClose", "dropConnection", "onPong", "transport"),
+    *("onMessageFrameBegin", "onMessage", "failedByMe", "application_queue"),
+)
 TRANSPORT = ("socket", "dataBuffer", "_tempDataLen", "write", "registerProducer")
 
 
@@ -49,6 +58,10 @@ class DaphneLine:
         )
         return DaphneLane(protocol, full) if is_plain else None
 
+    def bound_intake(self) -> None:
+        """Take in no more than the application may be told of, and than it keeps up with."""
+        Intake(self._protocol)
+
     def hear_pongs(self, proofs: Proofs) -> None:
         self._protocol.onPong = proofs.answered
 
@@ -68,6 +81,50 @@ class DaphneLine:
 
             running: Any = reactor
             _trigger = running.addSystemEventTrigger("before", "shutdown", _going_away)
+
+
+class Intake:
+    """What a client sends, before the application hears of it.
+
+    daphne would drop the line for a message of more than a mebibyte, without a code, and keep any
+    number of messages. Of one that is too large the application is told as soon as it is known to
+    be, by a text that is no less too large, and nothing is kept of what follows. While many messages
+    wait, nothing is read.
+    """
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+        self._begin = protocol.onMessageFrameBegin
+        self._take = protocol.onMessage
+        self._waiting = False
+        protocol.onMessageFrameBegin = self._frame_begins
+        protocol.onMessage = self._message
+
+    def _frame_begins(self, length: int) -> None:
+        protocol, most = self._protocol, conf.MAX_FRAME_BYTES
+        if protocol.message_data_total_length + length > most and not protocol.failedByMe:
+            protocol.failedByMe = True  # Autobahn's word for: keep nothing any more
+            self._take(b" " * (most + 1), protocol.message_is_binary)
+        self._begin(length)
+
+    def _message(self, payload: bytes, is_binary: bool) -> None:
+        self._take(payload, is_binary)
+        if self._protocol.application_queue.qsize() >= MOST_WAITING:
+            self._protocol.transport.pauseProducing()
+            if not self._waiting:
+                self._wait()
+
+    def _wait(self) -> None:
+        self._waiting = True
+        asyncio.get_running_loop().call_later(LOOK_AGAIN_SECONDS, self._look)
+
+    def _look(self) -> None:
+        self._waiting = False
+        protocol = self._protocol
+        if protocol.application_queue.qsize() > MOST_WAITING // 2:
+            self._wait()
+        elif not protocol.transport.producerPaused:  # else its reader comes first
+            protocol.transport.resumeProducing()
 
 
 _lanes: WeakSet[Lane] = WeakSet()

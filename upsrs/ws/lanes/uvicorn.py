@@ -43,6 +43,9 @@ class UvicornLine:
             return None
         return UvicornLane(self._protocol, self._send, full)
 
+    def bound_intake(self) -> None:
+        """uvicorn has bounds of its own: ``--ws-max-size``, and it reads on when a message is taken."""
+
     def hear_pongs(self, proofs: Proofs) -> None:
         _hear_pongs(self._protocol, proofs)
 
