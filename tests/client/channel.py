@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,6 +15,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 LOG = "0190c5a4-0000-7000-8000-000000000001"
 OTHER_LOG = "0190c5a4-0000-7000-8000-000000000002"
 UID = "2.25.1"
+PATIENCE_SECONDS = 10.0
+
 GLOBAL = "1.2.840.10008.5.1.4.34.5.1"
 
 Script = Callable[["Line"], Awaitable[None]]
@@ -106,3 +111,23 @@ class Channel:
         line = Line(socket)
         self.lines.append(line)
         await self.scripts[min(len(self.lines), len(self.scripts)) - 1](line)
+
+
+@contextmanager
+def running(server: AbstractAsyncContextManager[Any]) -> Iterator[Any]:
+    """A server in a thread of its own, so that this one may block."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def wait(work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE_SECONDS)
+
+    started = wait(server.__aenter__())
+    try:
+        yield started
+    finally:
+        wait(server.__aexit__(None, None, None))
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from tests.client.channel import LOG, OTHER_LOG, UID, Channel, Line
+from tests.client.channel import LOG, OTHER_LOG, PATIENCE_SECONDS, UID, Channel, Line
 from upsrs.client import (
     ClientError,
     Following,
@@ -21,8 +21,6 @@ from upsrs.client import (
     SubscriptionEnded,
     follow,
 )
-
-PATIENCE_SECONDS = 10.0
 
 
 def following(channel: Channel, **options: object) -> Following:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.client.channel import PATIENCE_SECONDS
 from tests.client.foreign import FILTERED, GLOBAL, Foreign
 from upsrs.client import (
     EventReport,
@@ -21,8 +22,6 @@ from upsrs.client import (
     listen,
 )
 from upsrs.client.addresses import channel_address
-
-PATIENCE_SECONDS = 10.0
 
 
 def listening(server: Foreign, **options: Any) -> Listening:

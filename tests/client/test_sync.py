@@ -9,39 +9,17 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.client.channel import LOG, UID, Channel, Line
+from tests.client.channel import LOG, PATIENCE_SECONDS, UID, Channel, Line, running
 from tests.client.foreign import Foreign
 from upsrs.client import LineState, NotAllowed, Place, Unreachable
 from upsrs.client.sync import Heard, Worklist, follow, listen
 
-PATIENCE_SECONDS = 10.0
 QUICK = {"first_delay_seconds": 0.01, "longest_delay_seconds": 0.05}
-
-
-@contextmanager
-def running(server: AbstractAsyncContextManager[Any]) -> Iterator[Any]:
-    """A server in a thread of its own, so that this one may block."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-
-    def wait(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE_SECONDS)
-
-    started = wait(server.__aenter__())
-    try:
-        yield started
-    finally:
-        wait(server.__aexit__(None, None, None))
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 def take(heard: Heard[Any], count: int) -> list[Any]:
