@@ -22,8 +22,9 @@ from upsrs.turns import Turn
 
 __all__ = ["Places"]
 
-PROOFS_PER_SECOND = 500
-"""Each proof is a ping and a pong: so many are asked for at once, the rest every few seconds."""
+PROOFS_PER_SECOND = 100
+"""Each proof is a ping and a pong, some 0.1 ms: so many are asked for at once, which is a hundredth
+of the process, the rest every few seconds."""
 
 PROOFS_AT_ONCE = 4
 """So many pings of one socket may wait for their answer: its last frame is soon proven as well."""

@@ -2,9 +2,9 @@
 
 Sending sets a flag, coalesces, and never makes a writer wait.
 
-A wake-up carries nothing: the log carries the truth, and who misses a wake-up polls. So one
+A wake-up carries no news: the log carries the truth, and who misses a wake-up polls. So one
 pending wake-up is enough for any number of commits, and one that cannot be sent within a second
-is let go.
+is let go. It names its sender, who need not wake itself twice.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ import logging
 import os
 import threading
 import time
+import uuid
 from collections.abc import Callable
+from typing import Any
 
 from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from upsrs import metrics
 
-__all__ = ["GROUP", "MESSAGE", "flush", "hear", "listen", "unlisten", "wake"]
+__all__ = ["GROUP", "TYPE", "flush", "hear", "listen", "unlisten", "wake"]
 
 GROUP = "upsrs.hubs"
 """The one group that every hub's channel is in."""
 
-MESSAGE = {"type": "upsrs.wake"}
+TYPE = "upsrs.wake"
 
 SEND_SECONDS = 1.0
 """A layer that takes longer is not waited for."""
@@ -73,6 +75,7 @@ class _Bridge:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
+        self.message = {"type": TYPE, "sender": uuid.uuid4().hex}
         self.pending = threading.Event()
         self.idle = threading.Event()
         self.failing = False
@@ -93,7 +96,7 @@ class _Bridge:
             self.idle.clear()
             self.pending.clear()
             try:
-                loop.run_until_complete(asyncio.wait_for(_send(), SEND_SECONDS))
+                loop.run_until_complete(asyncio.wait_for(self._send(), SEND_SECONDS))
             except Exception as error:  # whatever a layer raises, the next wake-up is tried again
                 metrics.WAKEUPS_UNSENT.inc()
                 if not self.failing:
@@ -108,11 +111,10 @@ class _Bridge:
                 self.failing = False
             self.idle.set()
 
-
-async def _send() -> None:
-    layer = get_channel_layer()
-    assert layer is not None, "the layer was there when the wake-up was asked for"
-    await layer.group_send(GROUP, MESSAGE)
+    async def _send(self) -> None:
+        layer = get_channel_layer()
+        assert layer is not None, "the layer was there when the wake-up was asked for"
+        await layer.group_send(GROUP, self.message)
 
 
 async def hear(wake: Callable[[], None]) -> None:
@@ -138,9 +140,9 @@ async def hear(wake: Callable[[], None]) -> None:
                     receiving = receiving or asyncio.ensure_future(layer.receive(channel))
                     await asyncio.wait({receiving}, timeout=remaining)
                     if receiving.done():
-                        receiving.result()
+                        if not _is_ours(receiving.result()):
+                            wake()
                         receiving = None
-                        wake()
         except Exception as error:  # whatever a layer raises: we poll, and try again
             if not failing:
                 logger.warning(
@@ -152,6 +154,12 @@ async def hear(wake: Callable[[], None]) -> None:
         finally:
             if receiving is not None:
                 receiving.cancel()
+
+
+def _is_ours(message: Any) -> bool:
+    """Did this process send it? Then `wake` has told the hubs here already."""
+    bridge = _current
+    return bridge is not None and bridge.pid == os.getpid() and bridge.message == message
 
 
 _current: _Bridge | None = None

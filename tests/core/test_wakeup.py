@@ -16,17 +16,19 @@ class Layer:
 
     def __init__(self):
         self.sent = 0
+        self.last = {}
         self.silent = False
         self.broken = False
         self.arrived = threading.Event()
 
     async def group_send(self, group, message):
-        assert (group, message) == (wakeup.GROUP, wakeup.MESSAGE)
+        assert (group, message["type"]) == (wakeup.GROUP, wakeup.TYPE)
         if self.silent:
             await asyncio.sleep(60)
         if self.broken:
             raise ConnectionError
         self.sent += 1
+        self.last = message
         self.arrived.set()
 
 
@@ -84,3 +86,33 @@ def test_a_hub_of_this_process_needs_no_layer(monkeypatch):
     wakeup.unlisten(listen)
     wakeup.wake()
     assert woken == [1]
+
+
+async def test_a_process_is_woken_by_the_others_and_not_twice_by_itself(layer, monkeypatch):
+    arriving = asyncio.Queue()
+
+    async def new_channel():
+        return "here"
+
+    async def group_add(group, channel):
+        assert (group, channel) == (wakeup.GROUP, "here")
+
+    monkeypatch.setattr(layer, "new_channel", new_channel, raising=False)
+    monkeypatch.setattr(layer, "group_add", group_add, raising=False)
+    monkeypatch.setattr(layer, "receive", lambda _: arriving.get(), raising=False)
+    woken = asyncio.Queue()
+    hearing = asyncio.create_task(wakeup.hear(lambda: woken.put_nowait("woken")))
+    try:
+        async with asyncio.timeout(10):
+            await woken.get()  # on entering the group: what was sent before is in the log
+            await asyncio.to_thread(wakeup.wake)
+            await asyncio.to_thread(wakeup.flush, 5)
+            await arriving.put(layer.last)
+            await arriving.put({**layer.last, "sender": "another"})
+            await arriving.put({"type": wakeup.TYPE})  # as an older version sends it
+            for _ in range(2):
+                await woken.get()
+        assert woken.empty()
+        assert arriving.empty()
+    finally:
+        hearing.cancel()
