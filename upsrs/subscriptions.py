@@ -223,9 +223,10 @@ def take_up(
     places = [socket.place for socket in sockets] or [subscription.place]
     position = None if None in places else min(place for place in places if place is not None)
     known = log_id or subscription.log_id or log.end.log_id
-    if after is not None:
-        position = log.start if after == 0 else after
-        known = log_id or log.end.log_id
+    if after == 0:  # all that there is, in whichever log
+        position, known = log.start, log_id or log.end.log_id
+    elif after is not None:
+        position = after
     resync = position is not None and not log.holds(Place(known, position))
     if resync:
         position = None

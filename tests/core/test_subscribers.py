@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -9,9 +11,17 @@ from hypothesis import HealthCheck, given, settings as hypothesis_settings, stra
 from hypothesis.extra.django import TestCase
 
 from tests import datasets
-from upsrs import access, errors, events, subscribers, workitems
+from upsrs import access, errors, events, instants, subscribers, subscriptions, workitems
 from upsrs.dicom.uids import FILTERED_GLOBAL_SUBSCRIPTION as FILTERED, GLOBAL_SUBSCRIPTION as GLOBAL
-from upsrs.models import Event, GlobalSubscription, Subscription, Workitem, WorkitemSubscription
+from upsrs.models import (
+    Event,
+    GlobalSubscription,
+    Log,
+    Server,
+    Subscription,
+    Workitem,
+    WorkitemSubscription,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -343,3 +353,21 @@ class Model:
             case "suspend":
                 return self.globals.pop("global", None) is None
         return False
+
+
+def test_a_place_told_without_its_log_is_of_the_log_that_was_heard_last(alice, make_workitem):
+    server = Server.objects.create(host="here", pid=1, seen_at=instants.now())
+
+    def comes_back(after):
+        here = subscriptions.Here(server.pk)
+        return subscribers.open_channel(alice, "AE1", here=here, after=after).taken_up.resync
+
+    subscribers.subscribe(alice, "AE1", GLOBAL)
+    make_workitem()
+    events.number()
+    assert comes_back(after=1) is False
+    Log.objects.update(log_id=uuid.uuid4())  # a backup was restored, and has grown since
+    assert comes_back(after=1) is True
+    assert comes_back(after=1) is False
+    Log.objects.update(log_id=uuid.uuid4())
+    assert comes_back(after=0) is False, "all that there is"
