@@ -13,6 +13,7 @@ import sys
 BENCHES = {
     "fan_out": "deliveries a second, beside a plain Channels app and nchan",
     "latency": "milliseconds on the way at 20 events a second, beside the same",
+    "stalled": "what a reader who stops costs the others",
     "memory": "what an idle socket holds, beside a plain Channels consumer",
     "storm": "thousands who connect at once, beside a bare authenticated consumer",
     "comeback": "thousands who return at once, each having missed some events",

@@ -5,17 +5,15 @@ How long until all have heard all of it, and what came meanwhile; and the memory
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
-
-import psutil
 
 from tests.bench import kinds
 from tests.bench.machine import (
     DAPHNE,
     UVICORN,
     Load,
+    Peak,
     parser,
     report,
     serving,
@@ -27,21 +25,6 @@ from tests.live.server import Server
 
 MEANWHILE = 10
 """So many events happen while they catch up."""
-
-
-class Peak(threading.Thread):
-    """The most memory that a process has had."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(daemon=True)
-        self.process = psutil.Process(pid)
-        self.bytes = 0
-        self.over = threading.Event()
-        self.start()
-
-    def run(self) -> None:
-        while not self.over.wait(0.05):
-            self.bytes = max(self.bytes, self.process.memory_info().rss)
 
 
 def measure(env: dict[str, str], server: Server, sockets: int, missed: int) -> dict[str, Any]:

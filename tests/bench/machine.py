@@ -9,11 +9,13 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 from tqdm import tqdm
 
 from tests.live import parts
@@ -164,6 +166,21 @@ class Load:
         opened = self.do("open", url=url, count=count, **more)
         assert not opened["failed"], f"{opened['failed']} of {count} failed: {opened['why']}"
         return opened
+
+
+class Peak(threading.Thread):
+    """The most memory that a process has had."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.process = psutil.Process(pid)
+        self.bytes = 0
+        self.over = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self.over.wait(0.05):
+            self.bytes = max(self.bytes, self.process.memory_info().rss)
 
 
 def post(url: str, body: bytes = b"") -> None:

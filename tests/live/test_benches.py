@@ -17,7 +17,10 @@ pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 
 @pytest.mark.parametrize(
     "name",
-    ["match", "fan_out", "ingest", "latency", "memory", "storm", "comeback", "writers", "sizing"],
+    [
+        *("match", "fan_out", "ingest", "latency", "stalled", "memory", "storm", "comeback"),
+        *("writers", "sizing"),
+    ],
 )
 def test_a_benchmark_runs_and_ends_with_a_line_of_json(name, postgres_backend):
     lent = {

@@ -1,0 +1,58 @@
+"""What one reader who stops costs the others, and the server's memory.
+
+Two times the same under each server and lane: 200 events a second to 100 sockets; in the second one
+more socket does not read any more. How long the others' frames are on their way, as a ratio.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psutil
+from tqdm import tqdm
+
+from tests.bench import kinds
+from tests.bench.latency import paced, warm_up
+from tests.bench.machine import Load, Peak, arguments, report, set_up_django, stage
+
+AT_ONCE = 10
+
+RECEIVERS = 100
+
+
+def measure(kind: kinds.Kind, receivers: int, times: int) -> dict[str, Any]:
+    with Load() as load:
+        load.open(count=receivers + 1, **kind.listening)
+        warm_up(kind, load, receivers + 1)
+        paced(kind, load, receivers + 1, times, AT_ONCE)  # what such a load takes in memory at all
+        undisturbed = paced(kind, load, receivers + 1, times, AT_ONCE)
+        before = psutil.Process(kind.pid).memory_info().rss
+        load.do("stall", count=1)
+        peak = Peak(kind.pid)
+        disturbed = paced(kind, load, receivers, times, AT_ONCE)
+        peak.over.set()
+    return {
+        "p99 ms": undisturbed["p99"],
+        "beside a stalled reader": disturbed["p99"],
+        "times": disturbed["p99"] / undisturbed["p99"],
+        "grown MiB": (peak.bytes - before) / 1_048_576,
+    }
+
+
+def main() -> None:
+    quick = arguments(__doc__).quick
+    receivers, times = (5, 5) if quick else (RECEIVERS, 400)
+    compared = dict(list(kinds.OURS.items())[:1]) if quick else kinds.OURS
+    rows = []
+    with stage() as env:
+        set_up_django(env)
+        for name, ours in tqdm(compared.items(), unit="run"):
+            with ours(env) as kind:
+                rows.append(
+                    {"what": name, "receivers": receivers, **measure(kind, receivers, times)}
+                )
+    report("stalled", rows, per_second=20 * AT_ONCE)
+
+
+if __name__ == "__main__":
+    main()
