@@ -234,8 +234,8 @@ class Hostile:
         return self._spoiled(JSON_PROGRESS, JSON_ATOMS)
 
     def query(self) -> str:
-        """As it stands in an address: printable ASCII without a space."""
-        spoiled = self._spoiled(QUERY_STRINGS, QUERY_ATOMS).decode("latin-1")
+        """As it stands in an address: printable ASCII, and no more than a server reads of it."""
+        spoiled = self._spoiled(QUERY_STRINGS, QUERY_ATOMS).decode("latin-1")[:4_000]
         return re.sub("[^!-~]|#", "%FF", spoiled)
 
     def segment(self) -> str:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections
 from django.db.models import CharField, Exists, Lookup, OuterRef, Q
 from pydicom.datadict import dictionary_VR
@@ -21,8 +22,10 @@ from upsrs.dicom.matching import (
     WILDCARD_VRS,
     Keys,
     date_range,
+    glob,
     glob_pattern,
     is_wild,
+    shortest_match,
 )
 from upsrs.dicom.states import FINAL
 from upsrs.models import Workitem, WorkitemKey, write_alias
@@ -51,30 +54,40 @@ ATTRIBUTE_KEYS = {
 }
 """The row has the value if the attribute has it; another attribute may have it as well."""
 
+STARS = re.compile(r"\*+")
+
 READ_AT_ONCE = 200
 """So many rows are read at once where the database alone cannot decide."""
 
 
 @CharField.register_lookup
 class Glob(Lookup):
-    """``*`` and ``?``, case-sensitive: LIKE ignores ASCII case on SQLite, so a pattern it is."""
+    """``*`` and ``?``, case-sensitive: LIKE ignores ASCII case on SQLite, so a pattern it is.
+
+    What is longer than the column can hold matches nothing: no database is given it to compile.
+    """
 
     lookup_name = "upsrs_glob"
 
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        return self._compare(compiler, connection, "REGEXP", glob_pattern(self.rhs).pattern)
+        return self._compare(
+            compiler, connection, "REGEXP", glob_pattern(STARS.sub("*", self.rhs)).pattern
+        )
 
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         anything = {"*": ".*", "?": "."}
         parts = (
             anything.get(character) or (character if character.isalnum() else f"\\{character}")
-            for character in self.rhs
+            for character in STARS.sub("*", self.rhs)
         )
         return self._compare(compiler, connection, "~", f"^{''.join(parts)}$")
 
     def _compare(
         self, compiler: Any, connection: Any, operator: str, pattern: str
     ) -> tuple[str, list[Any]]:
+        most = self.lhs.output_field.max_length
+        if most is not None and shortest_match(self.rhs) > most:
+            raise EmptyResultSet
         sql, params = self.process_lhs(compiler, connection)
         return f"{sql} {operator} %s", [*params, pattern]
 
@@ -248,4 +261,4 @@ def finished(keys: Keys, sight: tuple[Keys, ...], *, limit: int, using: str) -> 
 
 def _names_final(keys: Keys) -> bool:
     patterns = [v for k, v in (*keys.everyday, *keys.attributes) if k in ("state", "00741000")]
-    return any(glob_pattern(pattern).match(state) for pattern in patterns for state in FINAL)
+    return any(glob(pattern)(state) for pattern in patterns for state in FINAL)

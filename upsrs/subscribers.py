@@ -569,4 +569,5 @@ def _keys(row: GlobalSubscription) -> Keys:
 
 
 def _filed_under(bucket: Bucket) -> str:
-    return "\\".join(bucket) if bucket else ""
+    """As much as the column holds: no value of a workitem is longer."""
+    return "\\".join(bucket)[:80] if bucket else ""

@@ -172,6 +172,14 @@ def test_what_is_refused_for_its_form_is_no_business_of_the_audit(worklist):
     assert [row.refusal for row in recorded()] == [""] * len(recorded())
 
 
+def test_what_no_database_takes_is_replaced_and_holds_up_no_record(worklist):
+    assert worklist.send("GET", "?a%00b=c%00d&limit=0").status_code == 204
+    assert worklist.send("GET", "?limit=0").status_code == 204
+    first, second = recorded()
+    assert first.detail == {"filter": {"a\ufffdb": "(withheld)"}}
+    assert second.detail == {"filter": {}}
+
+
 def test_sockets_are_recorded_with_the_places_that_tell_what_they_were_told(alice):
     here = Here(subscriptions.register_server())
     workitems.create(alice, datasets.dataset())

@@ -11,7 +11,7 @@ from hypothesis.extra.django import TestCase
 from tests import datasets
 from upsrs import access, selection, workitems
 from upsrs.dicom.matching import Keys, key_path
-from upsrs.models import Workitem
+from upsrs.models import Event, Workitem, write_alias
 
 LABELS = ["AI", "ai", "AI.1", "A%I", "A_I", "Ä\\u", "(x)[y]", "a|b", "x y", "x-y^$"]
 LABELS = [label.replace("\\", "/") for label in LABELS]
@@ -126,3 +126,24 @@ def test_a_sight_that_sql_cannot_tell_is_decided_in_memory(make_workitem):
     ):
         page, _ = access.current(Keys({}, {}), allowed, after=0, limit=9)
         assert len(page) == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("part", ["*a", "?", "a", "*?*"])
+@pytest.mark.parametrize(
+    "name", ["label", "station", "performer", "state", "00100020", "0040A370.00080050"]
+)
+def test_a_pattern_as_long_as_a_frame_matches_nothing_on_any_database(make_workitem, name, part):
+    make_workitem()
+    pattern = {name: part * (60_000 // len(part)) + "*"}
+    keys = Keys({}, pattern) if "0" in name else Keys(pattern, {})
+    assert selection.count(keys, access.EVERYTHING, using=write_alias()) == 0
+    assert Event.objects.filter(selection.in_log(keys)).count() <= 1, "it may let through more"
+
+
+@pytest.mark.django_db
+def test_stars_beside_each_other_are_one(make_workitem):
+    made = make_workitem(WorklistLabel="AI")
+    keys = Keys({"label": "*" * 60_000 + "I"}, {})
+    page, _ = access.current(keys, access.EVERYTHING, after=0, limit=9)
+    assert [row.uid for row in page] == [made.uid]

@@ -119,6 +119,14 @@ def test_what_is_created_under_a_global_subscription_is_subscribed(make_workitem
     assert state(make_workitem()) == NOT
 
 
+def test_a_filter_longer_than_any_value_covers_nothing(make_workitem, alice):
+    """Only a database that minds the length of its columns shows it."""
+    make_workitem()
+    wanted = [("ScheduledStationNameCodeSequence.CodeValue", "CT1" * 3_000)]
+    subscribers.subscribe(alice, "AE1", FILTERED, filter=wanted)
+    assert state(make_workitem()) == NOT
+
+
 def test_what_is_created_under_two_is_locked_if_one_of_them_wants_so(make_workitem, alice):
     old = make_workitem(WorklistLabel="AI")
     subscribers.subscribe(alice, "AE1", GLOBAL)

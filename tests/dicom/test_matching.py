@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tests.datasets import code, elements
-from upsrs.dicom.matching import Keys, glob_pattern, key_path, snapshot
+from upsrs.dicom.matching import Keys, LongGlob, glob, glob_pattern, key_path, snapshot
 
 DATASET = elements(
     ProcedureStepState="SCHEDULED",
@@ -130,9 +130,22 @@ def test_who_claimed_it_else_the_performed_station():
 )
 def test_wildcards_mean_what_a_shell_means_by_them(pattern, value):
     assert bool(glob_pattern(pattern).match(value)) == fnmatchcase(value, pattern)
+    assert LongGlob(pattern)(value) == fnmatchcase(value, pattern)
 
 
 def test_a_hostile_pattern_costs_no_more_than_an_honest_one():
     started = time.perf_counter()
     assert not glob_pattern("*a" * 500 + "b").match("a" * 64)
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize("part", ["*a", "?", "x", "a?*", "*"])
+def test_a_pattern_as_long_as_a_frame_is_no_more_work_than_a_short_one(part):
+    pattern = part * (60_000 // len(part)) + "b*"
+    started = time.perf_counter()
+    for key in ("label", "station", "performer"):
+        assert not Keys({key: pattern}, {}).match(WORKITEM)
+    assert not Keys({}, {key_path("PatientName"): pattern}).match(WORKITEM)
+    assert not Keys({}, {key_path("PatientID"): pattern}).match(WORKITEM)
+    assert not any(glob(pattern)("a" * length) for length in (0, 64, 10_240))
     assert time.perf_counter() - started < 1

@@ -40,9 +40,9 @@ from upsrs.conf import conf
 
 pytestmark = pytest.mark.asyncio
 
-REQUESTS = 800
-MESSAGES = 800
-LINES = 80
+REQUESTS = 400
+MESSAGES = 400
+LINES = 50
 """In each of two halves. A message is a request of the contract's; a line is broken by its frames."""
 
 AT_ONCE = 50
@@ -312,19 +312,19 @@ class Others:
 
 
 @pytest.mark.parametrize("again", range(max(1, int(FACTOR))))
-async def test_nobody_else_notices(sqlite_backend, start, again):
+async def test_nobody_else_notices(backend, start, again):
     server = start(
-        sqlite_backend,
+        backend,
         env={"UPSRS_MAX_BAD_MESSAGES": "1000", "UPSRS_MAX_MESSAGES_PER_MINUTE": "0"},
     )
     sizes = []
-    async with Performer(server, sqlite_backend) as performer:
+    async with Performer(server, backend) as performer:
         workitems = [await performer.create(WorklistLabel="HOSTILE") for _ in range(6)]
         for uid in workitems[:3]:
             assert (await performer.claim(uid, TRANSACTION_UID)).status_code == 200
-    async with Others(server, sqlite_backend) as others:
+    async with Others(server, backend) as others:
         for seed in (2 * again + 1, 2 * again + 2):
-            attack = Attack(server, sqlite_backend, seed)
+            attack = Attack(server, backend, seed)
             await attack.run(workitems)
             sizes.append(psutil.Process(server.process.pid).memory_info().rss)
             print(sorted(attack.seen.items()), others.count, others.longest, sizes)  # noqa: T201

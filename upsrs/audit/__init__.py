@@ -21,7 +21,7 @@ from typing import Any
 
 from django.db import transaction
 
-from upsrs import instants
+from upsrs import contract, instants
 from upsrs.audit.acts import Act, act_of, is_alarming, is_audited
 from upsrs.audit.messages import Refusal
 from upsrs.audit.recorder import AT_ONCE, Entry, emit, flush, is_heard, record
@@ -213,5 +213,14 @@ def _row(act: Act, user: str, *, time: datetime | None = None, **facts: Any) -> 
         address=here.address,
         door=here.door,
         correlation_id=here.correlation_id,
-        **facts,
+        **{name: _storable(fact) for name, fact in facts.items()},
     )
+
+
+def _storable(fact: Any) -> Any:
+    """Requests may say what a database refuses: it would hold up every record behind this one."""
+    if isinstance(fact, str):
+        return contract.storable(fact)
+    if isinstance(fact, Mapping):
+        return {_storable(name): _storable(value) for name, value in fact.items()}
+    return fact

@@ -29,6 +29,7 @@ from upsrs.contract.requests import (
     heartbeat_seconds,
     parse,
     shown,
+    storable,
 )
 
 __all__ = [
@@ -50,4 +51,5 @@ __all__ = [
     "parse",
     "report",
     "shown",
+    "storable",
 ]

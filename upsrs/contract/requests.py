@@ -27,6 +27,7 @@ __all__ = [
     "heartbeat_seconds",
     "parse",
     "shown",
+    "storable",
 ]
 
 EVERYDAY_KEYS = {
@@ -187,7 +188,7 @@ def _unsubscription(message: dict[str, Any], request_id: str | None) -> Unsubscr
     ignored = _unknown(message, UNSUBSCRIPTION_MEMBERS, request_id)
     return UnsubscriptionRequest(
         reason=message["reason"],
-        subscription_uid=_storable(uid).strip() or None,
+        subscription_uid=storable(uid).strip() or None,
         request_id=request_id,
         ignored=tuple(dict.fromkeys(ignored)),
     )
@@ -206,7 +207,7 @@ def _filter(fields: Any, ignored: list[str]) -> dict[str, str]:
         if name in EVERYDAY_KEYS:
             if not isinstance(value, str):
                 _refuse(f"filter.{name}", "must be a string")
-            value = _storable(value).strip()
+            value = storable(value).strip()
             if name == "procedureStepState" and value and value not in STATES:
                 _refuse(f"filter.{name}", f"must be one of {', '.join(State)}")
             keys[name] = value
@@ -310,12 +311,13 @@ def _no_constant(constant: str) -> NoReturn:
     raise BadMessage(f"The message is not JSON: {constant} is no JSON value.")
 
 
-def _storable(value: str) -> str:
+def storable(value: str) -> str:
+    """The text as every database takes it: U+FFFD for a NUL, and for half of a surrogate pair."""
     return UNSTORABLE.sub(REPLACEMENT, value)
 
 
 def _name(name: str) -> str:
-    return _storable(name[:NAME_LENGTH])
+    return storable(name[:NAME_LENGTH])
 
 
 def _refuse(name: str, rule: str) -> NoReturn:

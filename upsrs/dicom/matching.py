@@ -27,10 +27,12 @@ __all__ = [
     "Keys",
     "Snapshot",
     "date_range",
+    "glob",
     "glob_pattern",
     "is_wild",
     "key_path",
     "performed_stations",
+    "shortest_match",
     "snapshot",
     "takes_several",
 ]
@@ -111,6 +113,62 @@ def glob_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"(?s)\A{parts[0]}{middle}.*{parts[-1]}\Z")
 
 
+LONG_PATTERN = 128
+"""A regular expression of this length is made in a moment; of 64 KiB, the most a client may send,
+in a second, in which nobody else is served."""
+
+
+def glob(pattern: str) -> Callable[[str], Any]:
+    """The same as a test of one value, of patterns of any length."""
+    return LongGlob(pattern) if len(pattern) > LONG_PATTERN else glob_pattern(pattern).match
+
+
+class LongGlob:
+    """A pattern that is taken apart, and no regular expression. Costs nothing where none can match."""
+
+    __slots__ = ("_first", "_last", "_middle", "_shortest")
+
+    def __init__(self, pattern: str) -> None:
+        first, *rest = pattern.split("*")
+        self._first, self._last = first, rest.pop() if rest else None
+        self._middle = [part for part in rest if part]
+        self._shortest = shortest_match(pattern)
+
+    def __call__(self, value: str) -> bool:
+        if len(value) < self._shortest or not _fits(self._first, value, 0):
+            return False
+        if self._last is None:
+            return len(value) == self._shortest
+        at, end = len(self._first), len(value) - len(self._last)
+        for part in self._middle:
+            at = _find(part, value, at, end)
+            if at < 0:
+                return False
+            at += len(part)
+        return _fits(self._last, value, end)
+
+
+def shortest_match(pattern: str) -> int:
+    """The length that a value has at least, if it matches."""
+    return len(pattern) - pattern.count("*")
+
+
+def _find(part: str, value: str, start: int, end: int) -> int:
+    if "?" not in part:
+        return value.find(part, start, end)
+    places = range(start, end - len(part) + 1)
+    return next((at for at in places if _fits(part, value, at)), -1)
+
+
+def _fits(part: str, value: str, at: int) -> bool:
+    if "?" not in part:
+        return value.startswith(part, at)
+    return all(
+        wanted in ("?", found)
+        for wanted, found in zip(part, value[at : at + len(part)], strict=True)
+    )
+
+
 def key_path(name: str) -> str:
     """The dotted tag path of an attribute given by keyword or tag, mixed as one likes.
 
@@ -162,7 +220,10 @@ def _leaf(path: str) -> str:
 class Keys:
     """Conditions over a workitem, all of which must hold. Immutable, hashable, comparable."""
 
-    __slots__ = ("_hash", "_options", "_tree", "asked_in", "attributes", "by_option", "everyday")
+    __slots__ = (
+        *("_globs", "_hash", "_options", "_tree"),
+        *("asked_in", "attributes", "by_option", "everyday"),
+    )
 
     def __init__(
         self,
@@ -184,6 +245,7 @@ class Keys:
         """
         self.everyday = tuple(sorted((k, v) for k, v in everyday.items() if v.strip("*")))
         self.attributes = tuple(sorted((k, v) for k, v in attributes.items() if v.strip("*")))
+        self._globs = {key: glob(pattern) for key, pattern in self.everyday if is_wild(pattern)}
         self.asked_in = asked_in or timezone
         self.by_option = frozenset(
             path
@@ -228,7 +290,7 @@ class Keys:
         for key, pattern in self.everyday:
             values = snapshot.everyday(key)
             if is_wild(pattern):
-                if not any(map(glob_pattern(pattern).match, values)):
+                if not any(map(self._globs[key], values)):
                     return False
             elif pattern not in values:
                 return False
@@ -316,11 +378,10 @@ def _values(item: JSONDataset, tag: str) -> list[Any]:
 def _test(vr: str, pattern: str, zones: tuple[tzinfo, tzinfo], *, wild: bool = True) -> Test:
     if vr == "PN":
         # PN matching may ignore case (PS3.4 C.2.2.2.1); each component group counts.
-        name = (
-            glob_pattern(pattern.casefold()) if wild else re.compile(re.escape(pattern.casefold()))
-        )
+        name = pattern.casefold()
+        fits = glob(name) if wild else name.__eq__
         return lambda value, _: any(
-            bool(name.fullmatch(group) or name.fullmatch(group.rstrip("^")))
+            bool(fits(group) or fits(group.rstrip("^")))
             for group in map(str.casefold, value.values())
         )
     if vr == "UI":
@@ -332,8 +393,8 @@ def _test(vr: str, pattern: str, zones: tuple[tzinfo, tzinfo], *, wild: bool = T
         number = float(pattern)
         return lambda value, _: float(value) == number
     if wild and vr in WILDCARD_VRS and is_wild(pattern):
-        glob = glob_pattern(pattern)
-        return lambda value, _: bool(glob.match(value))
+        matches = glob(pattern)
+        return lambda value, _: bool(matches(value))
     return lambda value, _: bool(value == pattern)
 
 
