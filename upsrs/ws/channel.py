@@ -12,7 +12,7 @@ from channels.consumer import AsyncConsumer
 from channels.exceptions import StopConsumer
 from rest_framework.exceptions import NotAuthenticated
 
-from upsrs import access, audit, contract, errors, instants, limits, metrics
+from upsrs import access, audit, contract, errors, instants, limits, logins, metrics
 from upsrs.conf import conf
 from upsrs.contract import BadMessage, SubscriptionRequest, UnsubscriptionRequest
 from upsrs.database import in_database
@@ -80,7 +80,15 @@ class Channel(AsyncConsumer):
     async def dispatch(self, message: dict[str, Any]) -> None:
         """As Channels does, without its trip to the database thread for each message."""
         handler = getattr(self, message["type"].replace(".", "_"))
-        await handler(message)
+        try:
+            await handler(message)
+        except StopConsumer:
+            raise
+        except Exception:
+            # For a user who was deleted a moment ago no database writes anything.
+            if not await self._login_is_over():
+                raise
+            self._end_login()
 
     # Opening
 
@@ -116,12 +124,27 @@ class Channel(AsyncConsumer):
             await self.hub.enter(self)
             await self.opened()
             self.hub.watch.add(self)
-        except errors.NotAuthorized as refusal:
+        except (
+            errors.NotAuthorized,
+            errors.NoSuchSubscription,
+            errors.InvalidArgument,
+        ) as refusal:
+            if await self._login_is_over():
+                self._end_login()
+                return
             self._audit(refusal)
-            self.close(NOT_ALLOWED)
-        except (errors.NoSuchSubscription, errors.InvalidArgument) as refusal:
-            self._audit(refusal)
-            self.close(NO_SUCH_SUBSCRIPTION)
+            is_right = isinstance(refusal, errors.NotAuthorized)
+            self.close(NOT_ALLOWED if is_right else NO_SUCH_SUBSCRIPTION)
+
+    async def _login_is_over(self) -> bool:
+        """Since the handshake. The watch would find it too, in a moment."""
+        if self.user is None:
+            return False
+        return self.login not in await in_database(logins.holding)([self.login])
+
+    def _end_login(self) -> None:
+        audit.refused(audit.Act.LOG_IN, self.user, NotAuthenticated())
+        self.close(LOGIN_ENDED)
 
     def _turn_away(self, refusal: errors.LimitReached) -> None:
         """The server has enough of this client, which is told so, and may come back."""
@@ -364,8 +387,7 @@ class Channel(AsyncConsumer):
         if self.closing:
             return
         if standing.user is None:
-            audit.refused(audit.Act.LOG_IN, self.user, NotAuthenticated())
-            self.close(LOGIN_ENDED)
+            self._end_login()
         elif not standing.may_listen:
             self._audit(errors.NotAuthorized())
             self.close(NOT_ALLOWED)
