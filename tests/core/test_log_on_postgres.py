@@ -67,7 +67,7 @@ def read(place: Place, done: threading.Event, isolation: str) -> list[LoggedEven
     """What the reader of one process hands on: it numbers and reads until all have written."""
     heard: list[LoggedEvent] = []
     with connection.cursor() as cursor:
-        cursor.execute(f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {isolation}")
+        cursor.execute("SET default_transaction_isolation = %s", [isolation])
     reader = Reader(place, hand_on=heard.extend, lost=lambda: None)
     try:
         last_look = False
@@ -76,10 +76,12 @@ def read(place: Place, done: threading.Event, isolation: str) -> list[LoggedEven
             assert reader._read_on(), "nobody purged it"
         return heard
     finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET default_transaction_isolation")  # it goes back to a pool
         connections.close_all()
 
 
-@pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
 @pytest.mark.django_db(transaction=True)
 def test_several_who_number_at_once_leave_no_gap_and_keep_the_order(isolation):
     place, done = events.numbered_place(), threading.Event()
