@@ -114,7 +114,7 @@ class Foreign:
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        query = scope["query_string"].decode()
+        query = scope["query_string"].decode().replace("+", "%2B")  # it is no form
         self.requests.append((scope["method"], scope["path"]))
         parts = scope["raw_path"].decode().removeprefix("/dicom-web/").split("/")
         status, headers, content = self._answer(scope["method"], parts, query, body)

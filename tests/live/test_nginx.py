@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
 import json
 import os
 import ssl
@@ -19,13 +18,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from websockets.asyncio.client import connect
 
 from tests import datasets
+from tests.certificates import make_certificate
 from tests.live import parts
 from tests.live.parts import PATIENCE_SECONDS, accepts, free_port, wait_until
 from tests.live.server import CHECKOUT, portal, shell
@@ -63,27 +59,6 @@ class Front:
     @property
     def log(self) -> str:
         return "".join(path.read_text() for path in self.directory.glob("portal*.log"))
-
-
-def make_certificate(directory: Path) -> Path:
-    """Signed by itself, for localhost."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
-    unencrypted = serialization.NoEncryption()
-    (directory / "portal.key").write_bytes(key.private_bytes(*private, unencrypted))
-    path = directory / "portal.crt"
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    return path
 
 
 def configure(directory: Path, *, upstream: int, http: int, https: int) -> None:

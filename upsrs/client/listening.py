@@ -4,12 +4,13 @@ What an AE is subscribed to, and whether it listens, are two things to the stand
 not keep what happens while nobody listens, and may forget its subscriptions when it restarts:
 
 1. The answer to a Subscribe tells where the channel is. It is opened with ``?place=1``.
-2. Now that somebody listens, Subscribe is said again: the state of a single workitem is reported.
+2. On each connection Subscribe is said again, now that somebody listens: a server that forgot is
+   told, and the state of a single workitem is reported.
 3. Reports follow. Those of a server of ours tell their place in its log (others ignore
    ``place=1``): a return goes on behind the last place that was heard whole, by ``?after=``.
    One event may make several reports of one place; those that were heard already are dropped.
-4. To a server that tells no places a return says Subscribe again, and the listener is told to look
-   for itself: what happened meanwhile may have been told to nobody.
+4. If no places are told, a return tells the listener to look for itself: what happened meanwhile may
+   have been told to nobody.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from upsrs.client.errors import Refused, Unreachable
 from upsrs.client.lines import (
     ClientConnection,
     ComeBack,
-    ConnectionClosed,
     Line,
     LineState,
     may_pass,
@@ -100,7 +100,6 @@ class Listening(Line[EventReport]):
         self._filter = filter_
         self._deletion_lock = deletion_lock
         self._channel = ""
-        self._is_subscribed = False
         self._last_place: int | None = None
         self._told_there: list[Mapping[str, Any]] = []
         """The reports of the last place, of which there may be more."""
@@ -131,10 +130,8 @@ class Listening(Line[EventReport]):
         return urlunsplit(parts._replace(query=asked))
 
     async def _opened(self, connection: ClientConnection) -> None:
-        comes_back = self._was_confirmed
-        if self.place is None or not self._is_subscribed:
-            await self._subscribe()
-        self._was_confirmed = self._is_subscribed = True
+        await self._subscribe()
+        comes_back, self._was_confirmed = self._was_confirmed, True
         self._on_state(LineState.SUBSCRIBED, "")
         if comes_back and self.place is None:
             self._on_state(LineState.RESYNC, "the server may not have kept what happened meanwhile")
@@ -146,6 +143,8 @@ class Listening(Line[EventReport]):
                 self._workitem_uid, filter=self._filter, deletion_lock=self._deletion_lock
             )
         except Unreachable as error:
+            if isinstance(error.__cause__, tls.SSLCertVerificationError):
+                raise error.__cause__ from None  # no waiting helps
             raise ComeBack(str(error)) from error
         except Refused as refusal:
             if may_pass(refusal.status):
@@ -165,11 +164,6 @@ class Listening(Line[EventReport]):
             return None
         self._told_there.append(told)
         return report
-
-    def _why(self, error: Exception) -> str:
-        if isinstance(error, ConnectionClosed) and error.rcvd and error.rcvd.code == 1000:
-            self._is_subscribed = False  # so closes a server of ours that was told to end it
-        return super()._why(error)
 
     def _handshake_refused(self, status: int) -> str:
         parts = urlsplit(self._channel)

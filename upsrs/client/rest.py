@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import Message
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
@@ -115,7 +116,7 @@ class Worklist:
         """
         [own, *_] = dataset.get("00080018", {}).get("Value") or [None]
         uid = workitem_uid or own or _new_uid()
-        answer = self._ask("POST", f"/workitems?{urlencode({'workitem': uid})}", [dataset])
+        answer = self._ask("POST", f"/workitems?{_query({'workitem': uid})}", [dataset])
         # Some servers do not know the parameter, and give a UID of their own.
         given = answer.headers.get("Location", "").rstrip("/").rpartition("/workitems/")[2]
         return unquote(given) or uid
@@ -136,7 +137,7 @@ class Worklist:
         found: list[Dataset] = []
         while limit is None or len(found) < limit:
             query = {**(keys or {}), "offset": len(found), "limit": limit and limit - len(found)}
-            asked = urlencode({name: value for name, value in query.items() if value})
+            asked = _query({name: value for name, value in query.items() if value})
             answer = self._ask("GET", f"/workitems?{asked}" if asked else "/workitems")
             found += answer.datasets
             there_is_more = answer.status == 206 or MORE_REMAIN in answer.warning
@@ -148,7 +149,7 @@ class Worklist:
         self, workitem_uid: str, dataset: Dataset, transaction_uid: str | None = None
     ) -> None:
         """Change attributes; sequences are replaced whole (PS3.18 11.6)."""
-        key = f"?{urlencode({'transaction-uid': transaction_uid})}" if transaction_uid else ""
+        key = f"?{_query({'transaction-uid': transaction_uid})}" if transaction_uid else ""
         self._ask("POST", f"/workitems/{quote(workitem_uid)}{key}", [dataset])
 
     def request_cancellation(self, workitem_uid: str, reason: str = "") -> None:
@@ -213,7 +214,7 @@ class Worklist:
         return f"/workitems/{quote(workitem_uid or target)}/subscribers/{title}"
 
     def _requester(self) -> str:
-        return f"?{urlencode({'requester': self.ae_title})}" if self.ae_title else ""
+        return f"?{_query({'requester': self.ae_title})}" if self.ae_title else ""
 
     def _ask(self, method: str, path: str, body: Any = None) -> _Answer:
         data = None if body is None else json.dumps(body).encode()
@@ -232,9 +233,10 @@ class Worklist:
             with error:
                 refusal = _Answer(error.code, error.headers, error.read())
                 raise refusal.refusal(str(error.reason)) from None
-        except (urllib.error.URLError, OSError) as error:
-            reason = getattr(error, "reason", None) or error
-            raise Unreachable(f"The server did not answer: {reason}") from error
+        except (OSError, HTTPException) as error:
+            reason = getattr(error, "reason", None) or error  # urllib wraps what it was
+            cause = reason if isinstance(reason, Exception) else error
+            raise Unreachable(f"The server did not answer: {reason}") from cause
 
 
 @dataclass
@@ -382,6 +384,11 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: Any) -> None:
         return None
+
+
+def _query(parameters: Mapping[str, Any]) -> str:
+    """Percent-encoded: in a query of the standard a plus sign is no space (PS3.18 8.3.1)."""
+    return urlencode(parameters, quote_via=quote)
 
 
 def _new_uid() -> str:
