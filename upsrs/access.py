@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from django.utils.module_loading import import_string
 
-from upsrs import errors, selection
+from upsrs import contract, errors, selection
 from upsrs.conf import conf
 from upsrs.dicom.matching import Keys, Snapshot
 from upsrs.models import Tombstone, Workitem, write_alias
@@ -96,6 +96,16 @@ def sight(user: Any) -> Sight:
     if any(not (keys.everyday or keys.attributes) for keys in allowed):
         return EVERYTHING
     return tuple(sorted(allowed, key=lambda keys: (keys.everyday, keys.attributes)))
+
+
+def noted(allowed: Sight) -> list[dict[str, dict[str, str]]] | None:
+    """A sight as the audit keeps it; None is everything. Values about patients are left out."""
+    if allowed == EVERYTHING:
+        return None
+    return [
+        {"everyday": dict(keys.everyday), "attributes": contract.shown(dict(keys.attributes))}
+        for keys in allowed
+    ]
 
 
 def may_listen(user: Any) -> bool:

@@ -15,7 +15,8 @@ from datetime import datetime
 from itertools import takewhile
 
 from django.db import OperationalError, connections, transaction
-from django.db.models import Exists, F, Max, Q, Subquery
+from django.db.models import Count, Exists, F, Max, Q, Subquery
+from django.db.models.functions import Coalesce
 
 from upsrs import announcements, audit, instants, wakeup
 from upsrs.dicom import changes
@@ -335,6 +336,13 @@ class Extent:
     end: Place
     start: int
     """The lowest position that a reader can go on from: nothing behind it has been purged."""
+    unnumbered: int
+    """So many events have committed and will be given the next positions."""
+
+    @property
+    def last(self) -> int:
+        """The position that the last of the committed events has, or will be given."""
+        return self.end.position + self.unnumbered
 
     def holds(self, after: Place) -> bool:
         """Can a reader go on from here: same log, not ahead of it, and nothing purged behind it?"""
@@ -346,12 +354,15 @@ def extent() -> Extent:
     """From where to where the log can be read now. One query."""
     numbered = Event.objects.filter(position__isnull=False).order_by("position")
     first = Subquery(numbered.values("position")[:1])
-    log = Log.objects.using(write_alias()).annotate(first=first).filter(pk=LOG).first()
+    fresh = Event.objects.filter(position=None).order_by().values("position")
+    unnumbered = Coalesce(Subquery(fresh.annotate(number=Count("*")).values("number")), 0)
+    known = Log.objects.using(write_alias()).annotate(first=first, unnumbered=unnumbered)
+    log = known.filter(pk=LOG).first()
     if log is None:
         _log(write_alias())
         return extent()
     start = log.position if log.first is None else log.first - 1
-    return Extent(Place(log.log_id, log.position), start)
+    return Extent(Place(log.log_id, log.position), start, log.unnumbered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,8 +379,7 @@ class Depth:
 
 def depth() -> Depth:
     now = extent()
-    unnumbered = Event.objects.using(write_alias()).filter(position=None).count()
-    return Depth(now.end.position, now.end.position - now.start, unnumbered)
+    return Depth(now.end.position, now.end.position - now.start, now.unnumbered)
 
 
 def read(after: int, limit: int) -> list[LoggedEvent]:

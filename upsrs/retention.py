@@ -28,7 +28,7 @@ from django.db import connections, models, transaction
 from django.db.models import Exists, OuterRef, Q, Value
 from django.db.models.functions import Coalesce
 
-from upsrs import events, instants, subscribers
+from upsrs import audit, events, instants, subscribers
 from upsrs.conf import conf
 from upsrs.dicom.states import FINAL
 from upsrs.models import (
@@ -172,7 +172,7 @@ def _audit(dry_run: bool) -> Iterator[Batch]:
 def _subscriptions(dry_run: bool) -> Iterator[Batch]:
     limit = _ago(conf.SUBSCRIPTION_TTL_SECONDS + SLACK_SECONDS)
     if not dry_run:
-        _close_the_serverless()
+        _close_the_lost(limit)
     for page in _pages(_dead_subscriptions(limit), AT_ONCE):
         dead = _dead_subscriptions(limit).filter(pk__in=page)
         if dry_run:
@@ -210,11 +210,20 @@ def _servers(dry_run: bool) -> Iterator[Batch]:
         yield Batch(Counter(servers=len(rows)))
 
 
-def _close_the_serverless() -> None:
-    """Sockets whose server went without a word about them: from now on they are gone."""
-    with _turn():
-        rows = Connection.objects.using(write_alias()).filter(server=None, closed_at=None)
-        rows.update(closed_at=instants.now())
+def _close_the_lost(limit: datetime) -> None:
+    """Sockets whose server went without a word about them are gone, and the audit is told so."""
+    lost = Connection.objects.using(write_alias()).filter(
+        Q(server=None) | Q(server__seen_at__lt=limit), closed_at=None
+    )
+    for page in _pages(lost, AT_ONCE):
+        with _turn():
+            rows = list(lost.filter(pk__in=page).select_related("server", "subscription__user"))
+            for row in rows:
+                row.closed_at = row.server.seen_at if row.server else instants.now()
+            Connection.objects.using(write_alias()).bulk_update(rows, ["closed_at"])
+        for row in rows:
+            of = row.subscription
+            audit.lost(row.pk, of.user, of.uid, place=row.place, heard_at=row.closed_at)
 
 
 def _dead_subscriptions(limit: datetime) -> models.QuerySet[Subscription]:

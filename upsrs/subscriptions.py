@@ -131,10 +131,15 @@ def follow(
         with transaction.atomic(using=write_alias()):
             waiting = _waiting(user, _digest(wanted), here)
             if waiting is not None:
-                return _followed(waiting, take_up(user, waiting, here))
+                taken_up = take_up(user, waiting, here, reports=initial_state)
+                return _followed(waiting, taken_up)
     require_room(user)
-    now = events.place() if initial_state else events.numbered_place()
-    place = None if initial_state else now.position
+    if initial_state:
+        log = events.extent()
+        now, place, end_of_log = log.end, None, log.last
+    else:
+        now = events.numbered_place()
+        place = end_of_log = now.position
     with transaction.atomic(using=write_alias()):
         subscription = Subscription.objects.using(write_alias()).create(
             uid=new_uid(),
@@ -151,7 +156,7 @@ def follow(
             subscription_uid=subscription.uid,
             detail={"filter": contract.shown(wanted)},
         )
-        taken_up = _connect(user, subscription, here, place, now, resync=False)
+        taken_up = _connect(user, subscription, here, place, end_of_log, resync=False)
     return _followed(subscription, taken_up)
 
 
@@ -216,8 +221,12 @@ def take_up(
     *,
     after: int | None = None,
     log_id: uuid.UUID | None = None,
+    reports: bool = False,
 ) -> TakenUp:
-    """Follow a subscription, whose row is locked, from one more socket."""
+    """Follow a subscription, whose row is locked, from one more socket.
+
+    The audit is told if this ``reports`` the present state although there is a place to go on from.
+    """
     log = events.extent()
     sockets = _sockets(subscription, here)
     places = [socket.place for socket in sockets] or [subscription.place]
@@ -236,12 +245,19 @@ def take_up(
     gone = [socket.pk for socket in sockets if not socket.is_open]
     if gone:
         Connection.objects.using(write_alias()).filter(pk__in=gone).delete()
-        vanished = {socket.pk: socket.place for socket in sockets if socket.vanished}
-        audit.lost(vanished, subscription.user, subscription.uid)
+        for one in sockets:
+            if one.vanished:
+                audit.lost(
+                    one.pk,
+                    subscription.user,
+                    subscription.uid,
+                    place=one.place,
+                    heard_at=one.heard_at,
+                )
     Subscription.objects.using(write_alias()).filter(pk=subscription.pk).update(
         waits_since=None, log_id=log.end.log_id, place=position
     )
-    return _connect(user, subscription, here, position, log.end, resync=resync)
+    return _connect(user, subscription, here, position, log.last, resync=resync, reports=reports)
 
 
 def _connect(
@@ -249,10 +265,20 @@ def _connect(
     subscription: Subscription,
     here: Here,
     position: int | None,
-    end_of_log: Place,
+    end_of_log: int,
     *,
     resync: bool,
+    reports: bool = False,
 ) -> TakenUp:
+    allowed = access.sight(user)
+    if subscription.ae_title:
+        detail: dict[str, Any] = {"aeTitle": subscription.ae_title}
+    else:
+        detail = {"filter": contract.shown(subscription.filter)}
+    if (noted := access.noted(allowed)) is not None:
+        detail["sight"] = noted
+    if position is None or reports:
+        detail["reports"] = True
     connection = Connection.objects.using(write_alias()).create(
         subscription=subscription, server_id=here.server_id, place=position
     )
@@ -261,13 +287,13 @@ def _connect(
         subscription.uid,
         connection.pk,
         place=position,
-        log_position=end_of_log.position,
-        ae_title=subscription.ae_title,
+        log_position=end_of_log,
+        detail=detail,
     )
     return TakenUp(
         subscription_uid=subscription.uid,
         connection_id=connection.pk,
-        sight=access.sight(user),
+        sight=allowed,
         position=position,
         resync=resync,
     )

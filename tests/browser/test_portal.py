@@ -44,6 +44,7 @@ PAGES = {
     "admin-match": "/admin/upsrs/subscription/match/?workitem={uid}",
     "admin-audit": "/admin/upsrs/auditrecord/",
     "admin-audit-record": "/admin/upsrs/auditrecord/1/change/",
+    "admin-told": "/admin/upsrs/auditrecord/told/?by=user&name=alice",
     "workitem": "/workitems/{uid}/",
     "admin-events": "/admin/upsrs/event/",
     "admin-event": "/admin/upsrs/event/1/change/",

@@ -17,11 +17,13 @@ from django.utils.html import format_html
 
 from upsrs import access, audit, delivery, errors, subscribers, subscriptions
 from upsrs.admin import timeline, words
+from upsrs.admin.audit import told_link
 from upsrs.admin.lists import QuickChangeList, ReadOnlyAdmin, uid_shown, when
 from upsrs.delivery import Audience
 from upsrs.events import Place
 from upsrs.models import Event, Subscription, Workitem, WorkitemSubscription, write_alias
 from upsrs.sight import in_sight
+from upsrs.told import By
 
 __all__ = ["SubscriptionAdmin"]
 
@@ -228,6 +230,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
             "facts": _facts(follower),
             "heard": self._heard(request, follower),
             "looked_at": EVENTS,
+            "told_link": told_link(By.SUBSCRIPTION, subscription.uid),
             "may_end": self.has_end_permission(request) and subscription.ended_at is None,
         }
         return TemplateResponse(request, "admin/upsrs/subscription/page.html", context)

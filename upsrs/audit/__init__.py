@@ -39,6 +39,7 @@ __all__ = [
     "lost",
     "opened",
     "refused",
+    "sees_now",
 ]
 
 NAME_LENGTH = 150
@@ -141,9 +142,14 @@ def opened(
     *,
     place: int | None,
     log_position: int,
-    ae_title: str = "",
+    detail: Mapping[str, Any],
 ) -> None:
-    """A socket follows a subscription, once the caller's transaction commits."""
+    """A socket follows a subscription, once the caller's transaction commits.
+
+    ``detail`` is all that decides what it is told from here on: what it follows, ``filter`` or
+    ``aeTitle``; its user's ``sight``, if that is not everything; and ``reports``, if the present
+    state is reported first.
+    """
     row = _row(
         Act.OPEN,
         name_of(user),
@@ -151,7 +157,7 @@ def opened(
         connection=connection,
         place=place,
         log_position=log_position,
-        detail={"aeTitle": ae_title} if ae_title else {},
+        detail=dict(detail),
     )
 
     def committed() -> None:
@@ -161,6 +167,29 @@ def opened(
     transaction.on_commit(committed, using=write_alias(), robust=True)
 
 
+def sees_now(connection: uuid.UUID, sight: Any, *, place: int | None) -> None:
+    """What the user of an open socket may see is another from this place on: it is as opened anew.
+
+    Without a place it is still at the reports of the present state.
+    """
+    before = _open.get(connection)
+    if before is None:
+        return
+    kept = ("filter", "aeTitle") if place is not None else ("filter", "aeTitle", "reports")
+    detail = {name: said for name, said in before.detail.items() if name in kept}
+    row = _row(
+        Act.OPEN,
+        before.user,
+        subscription_uid=before.subscription_uid,
+        connection=connection,
+        place=place,
+        log_position=max(place or 0, before.log_position or 0),
+        detail=detail if sight is None else {**detail, "sight": sight},
+    )
+    _open[connection] = row
+    record(Entry(row))
+
+
 def closed(left: Mapping[uuid.UUID, int | None]) -> None:
     """Sockets of this process are gone: connection → what it is known to have taken."""
     for connection, place in left.items():
@@ -168,13 +197,22 @@ def closed(left: Mapping[uuid.UUID, int | None]) -> None:
             _record_end(Act.CLOSE, row, place)
 
 
-def lost(left: Mapping[uuid.UUID, int | None], user: Any, subscription_uid: str) -> None:
-    """Sockets were found gone with their server, by who takes their subscription up."""
-    for connection, place in left.items():
-        row = AuditRecord(
-            user=name_of(user), subscription_uid=subscription_uid, connection=connection
-        )
-        _record_end(Act.LOSE, row, place)
+def lost(
+    connection: uuid.UUID,
+    user: Any,
+    subscription_uid: str,
+    *,
+    place: int | None,
+    heard_at: datetime | None,
+) -> None:
+    """A socket was found gone with its server, which was last heard of at that time."""
+    row = AuditRecord(
+        user=name_of(user),
+        subscription_uid=subscription_uid,
+        connection=connection,
+        detail={"heardOf": heard_at.isoformat()} if heard_at else {},
+    )
+    _record_end(Act.LOSE, row, place)
 
 
 def _record_end(act: Act, opened: AuditRecord, place: int | None) -> None:
@@ -188,7 +226,9 @@ def _record_end(act: Act, opened: AuditRecord, place: int | None) -> None:
         connection=opened.connection,
         place=place,
         correlation_id=opened.correlation_id,
-        detail=opened.detail,
+        detail={
+            name: said for name, said in opened.detail.items() if name in ("aeTitle", "heardOf")
+        },
     )
     record(Entry(row))
 

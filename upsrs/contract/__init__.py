@@ -21,6 +21,7 @@ from upsrs.contract.notifications import (
     report,
 )
 from upsrs.contract.requests import (
+    WITHHELD,
     BadMessage,
     SubscriptionRequest,
     UnsubscriptionRequest,
@@ -33,6 +34,7 @@ from upsrs.contract.requests import (
 )
 
 __all__ = [
+    "WITHHELD",
     "BadMessage",
     "SubscriptionRequest",
     "UnsubscriptionRequest",

@@ -19,6 +19,7 @@ from upsrs.dicom.states import State
 from upsrs.errors import UPSError
 
 __all__ = [
+    "WITHHELD",
     "BadMessage",
     "SubscriptionRequest",
     "UnsubscriptionRequest",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.json import KT
 
 from upsrs.instants import InstantField
 
@@ -52,6 +53,14 @@ class AuditRecord(models.Model):
                 fields=["user", "time"],
                 condition=Q(act__in=["open", "close", "lose"]),
                 name="upsrs_audit_sockets",
+            ),
+            models.Index(
+                fields=["subscription_uid", "id"],
+                condition=~Q(subscription_uid=""),
+                name="upsrs_audit_subscription",
+            ),
+            models.Index(
+                KT("detail__aeTitle"), condition=Q(act="open"), name="upsrs_audit_ae_title"
             ),
             models.Index(
                 fields=["connection"],

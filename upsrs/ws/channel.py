@@ -394,6 +394,12 @@ class Channel(AsyncConsumer):
         else:
             self.user = standing.user
             for listener in self.listeners.values():
+                if listener.sight != standing.sight:
+                    audit.sees_now(
+                        listener.connection_id,
+                        access.noted(standing.sight),
+                        place=self.hub.position_of(listener),
+                    )
                 listener.sight = standing.sight
 
     # Closing
