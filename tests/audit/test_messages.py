@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import xmlschema
 from defusedxml import ElementTree
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from upsrs import instants
 from upsrs.audit import Act, messages
@@ -109,6 +109,7 @@ def test_a_socket_that_opens_enters_the_network_and_does_not_request():
 
 
 @settings(deadline=None)
+@example(user=" ", uid="\t", patient=" ")
 @given(user=st.text(min_size=1), uid=st.text(min_size=1, max_size=64), patient=st.text())
 def test_whatever_the_names_the_message_is_valid(user, uid, patient):
     message(record(Act.READ, user=user, workitem_uid=uid), patient_id=patient)

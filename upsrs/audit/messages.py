@@ -128,7 +128,7 @@ def _objects(
     if record.workitem_uid:
         _workitem(root, record.workitem_uid, message.life_cycle)
     if message.event is PROCEDURE_RECORD:
-        patient = _object(root, PERSON, PATIENT, PATIENT_NUMBER, patient_id or "unknown")
+        patient = _object(root, PERSON, PATIENT, PATIENT_NUMBER, patient_id)
         SubElement(patient, "ParticipantObjectName")
     if record.subscription_uid:
         _subscription(root, record)
@@ -167,7 +167,7 @@ def _object(root: Element, kind: str, role: str, id_type: Code, uid: str) -> Ele
         "ParticipantObjectIdentification",
         ParticipantObjectTypeCode=kind,
         ParticipantObjectTypeCodeRole=role,
-        ParticipantObjectID=_clean(uid),
+        ParticipantObjectID=_clean(uid) or "unknown",
     )
     _code(found, "ParticipantObjectIDTypeCode", id_type)
     return found
@@ -187,5 +187,5 @@ def _base64(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """What XML cannot hold is told as a question mark."""
-    return NO_XML.sub("?", text)
+    """What XML cannot hold is told as a question mark; white space alone is nothing to its schema."""
+    return NO_XML.sub("?", text).strip()
