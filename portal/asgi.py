@@ -16,6 +16,7 @@ from django.conf import settings  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
 
 from portal.logs import AccessLog  # noqa: E402
+from upsrs.drain import Drain  # noqa: E402
 from upsrs.ws.routing import websocket_urlpatterns  # noqa: E402
 
 
@@ -48,6 +49,6 @@ def under_prefix(inner: Any) -> Any:
     return prefixed
 
 
-application = AccessLog(
-    under_prefix(ProtocolTypeRouter({"http": django_application, "websocket": sockets}))
+application = Drain(
+    AccessLog(under_prefix(ProtocolTypeRouter({"http": django_application, "websocket": sockets})))
 )

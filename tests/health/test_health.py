@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError
 
 from tests.live.parts import free_port
-from upsrs import events
+from upsrs import drain, events
 from upsrs.health import checks
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,6 +34,12 @@ async def test_without_its_database_it_is_alive_and_not_ready_and_says_no_more(
     assert said(await async_client.get("/health/ready?format=json")) == (503, "not ok\n")
     assert "10.0.0.5" not in caplog.text
     assert "Log" in caplog.text
+
+
+async def test_who_goes_down_is_alive_and_not_ready(async_client, monkeypatch):
+    monkeypatch.setattr(drain, "_going_down", True)
+    assert said(await async_client.get("/health/live")) == (200, "ok\n")
+    assert said(await async_client.get("/health/ready")) == (503, "not ok\n")
 
 
 @pytest.mark.parametrize("is_there", [True, False])

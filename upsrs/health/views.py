@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from health_check.views import HealthCheckView
 
+from upsrs import drain
 from upsrs.health import checks
 
 __all__ = ["LivenessView", "ReadinessView"]
@@ -33,6 +34,12 @@ class LivenessView(OkView):
 
 class ReadinessView(OkView):
     """This process can serve. The channel layer is not among what it needs: without it events come
-    by polling, and taking all servers away would lose more than that."""
+    by polling, and taking all servers away would lose more than that. A server that was told to
+    stop still answers what it has begun (`upsrs.drain`), and is not to be given more."""
 
     checks = (checks.Log,)
+
+    async def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if drain.is_going_down():
+            return HttpResponse("not ok\n", content_type="text/plain", status=503)
+        return await super().get(request, *args, **kwargs)
