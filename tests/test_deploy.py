@@ -9,12 +9,17 @@ import configparser
 import re
 import shutil
 import subprocess
+from typing import Any
 
+import prometheus_client
+import promql_parser
 import pytest
 import yaml
 from django.core.management import get_commands
 
 from tests.live.server import CHECKOUT, OURS
+from upsrs import metrics
+from upsrs.rest.metrics import Present
 
 DEPLOY = CHECKOUT / "docs/deploy"
 UNITS = sorted(path.name for path in DEPLOY.iterdir() if path.suffix in (".service", ".timer"))
@@ -78,6 +83,50 @@ def test_the_compose_file_names_what_there_is():
         assert set(server["depends_on"]) <= set(services)
     (prepare,) = services["prepare"]["command"][2:]
     assert "python manage.py migrate" in prepare
+
+
+def alarms() -> list[dict[str, Any]]:
+    [group] = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"]
+    rules: list[dict[str, Any]] = group["rules"]
+    return rules
+
+
+def samples() -> dict[str, set[str]]:
+    """Metric, as Prometheus stores it → its labels."""
+    known: dict[str, set[str]] = {"up": {"job", "instance"}}
+    for metric in (*vars(metrics).values(), metrics.DELIVERIES):
+        if not isinstance(metric, prometheus_client.metrics.MetricWrapperBase):
+            continue
+        name, labels = metric._name, set(metric._labelnames)
+        if isinstance(metric, prometheus_client.Histogram):
+            known[f"{name}_bucket"] = labels | {"le"}
+        elif isinstance(metric, prometheus_client.Counter):
+            known[f"{name}_total"] = labels
+    for family in Present().collect():
+        known[family.name] = {label for one in family.samples for label in one.labels}
+    return known
+
+
+@pytest.mark.django_db
+def test_alarms_are_of_metrics_that_there_are():
+    known, documented = samples(), (CHECKOUT / "docs/operations.md").read_text()
+    for rule in alarms():
+        promql_parser.parse(rule["expr"])
+        told = "".join(rule["annotations"].values())
+        named = re.findall(r"\b(up(?:srs_\w+)?)(?:\{(\w+)=[^}]*\})?", rule["expr"])
+        assert named, rule["alert"]
+        for metric, label in named:
+            assert metric in known, rule["alert"]
+            assert not label or label in known[metric]
+            assert metric == "up" or f"`{metric.removesuffix('_bucket')}" in documented
+        for label in re.findall(r"\$labels\.(\w+)", told):
+            assert any(label in known[metric] for metric, _ in named), rule["alert"]
+        for metric in re.findall(r"upsrs_\w+", told):
+            assert metric in known, rule["alert"]
+        assert rule["labels"]["severity"] in ("page", "ticket")
+    promtool = shutil.which("promtool")
+    if promtool is not None:
+        subprocess.run([promtool, "check", "rules", str(DEPLOY / "alerts.yml")], check=True)
 
 
 def test_the_guide_names_what_there_is():
