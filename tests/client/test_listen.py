@@ -312,7 +312,8 @@ async def test_only_an_ae_title_is_subscribed():
 
 async def test_a_certificate_that_is_not_trusted_is_not_waited_out(tmp_path):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(make_certificate(tmp_path))
+    certificate = make_certificate(tmp_path)
+    context.load_cert_chain(certificate, certificate.with_suffix(".key"))
     async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context) as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(Unreachable, match="not trusted"):
