@@ -18,6 +18,7 @@ BENCHES = {
     "storm": "thousands who connect at once, beside a bare authenticated consumer",
     "comeback": "thousands who return at once, each having missed some events",
     "writers": "a REST update with sockets open or Redis silent, beside none",
+    "audit": "a REST update with the audit, beside none",
     "match": "whom an event concerns, of many subscriptions",
     "ingest": "workitems created a second, one by one and many at once",
     "sizing": "a calculation: the processes of a hospital group, from measured figures",
