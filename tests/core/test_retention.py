@@ -150,6 +150,18 @@ def test_of_sockets_long_gone_the_place_that_took_least_stays(alice):
     assert Connection.objects.filter(closed_at=None).count() == 1
 
 
+def test_of_a_socket_that_died_with_its_server_the_audit_is_told_once(alice):
+    subscription = following.follow(alice)
+    age(Server.objects.all(), seen_at=2 * DAY)
+    seen_at = Server.objects.get().seen_at
+    for _ in range(2):
+        purge("--subscriptions")
+    assert audit.flush()
+    [lost] = AuditRecord.objects.filter(act="lose")
+    assert (lost.user, lost.subscription_uid) == ("alice", subscription.uid)
+    assert lost.detail == {"heardOf": seen_at.isoformat()}
+
+
 def test_a_server_long_gone_leaves_when_it_was_last_heard_of(alice):
     subscription = following.follow(alice)
     age(Server.objects.all(), seen_at=30 * DAY)
