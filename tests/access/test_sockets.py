@@ -61,7 +61,8 @@ async def answer(people, door, caller):
                 output = await socket.communicator.receive_output(PATIENCE_SECONDS)
                 if output["type"] == "websocket.close":
                     return str(output["code"])
-            if caller == "deactivated":
+            # Who is shut out in any case is: else either could be the reason.
+            if caller == "deactivated" and "another's" not in door:
                 await sync_to_async(people.deactivate)(caller)
                 return str(await socket.closed())
             uid = (await sync_to_async(secret_workitem)()).uid
