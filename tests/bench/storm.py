@@ -34,8 +34,9 @@ def main() -> None:
         compared: dict[str, tuple[Callable[[], AbstractContextManager[Server]], str]] = {
             "bare, uvicorn": (lambda: serving(env, UVICORN, bare), "/bare"),
             "upsrs, daphne": (lambda: serving(env, DAPHNE), ""),
-            "upsrs, uvicorn": (lambda: serving(env, UVICORN), ""),
         }
+        if not asked.quick:
+            compared["upsrs, uvicorn"] = (lambda: serving(env, UVICORN), "")
         for name, (serve, path) in tqdm(compared.items(), unit="run"):
             with serve() as server:
                 url = f"ws://127.0.0.1:{server.port}{path}" if path else server.general
