@@ -42,7 +42,7 @@ MEASURED = {
     ),
     "deliveries": Figure(50_000, "a second, of a process that does nothing else (fan_out)"),
     "kib": Figure(60, "KiB of a socket (memory)"),
-    "connects": Figure(500, "sockets a second that connect (storm)"),
+    "connects": Figure(250, "sockets a second that connect (storm)"),
     "creates": Figure(1_000, "workitems a second, many at once, of one writing process (ingest)"),
     "rows": Figure(20_000, "rows a second that PostgreSQL updates in batches"),
 }
