@@ -70,6 +70,8 @@ def main() -> None:
                 redis.silent()
                 note("the same, and Redis is silent", here)
                 redis.silent(silent=False)
+            if not asked.quick:
+                time.sleep(20)  # the sockets that have just gone are still being seen off
             note("no socket, after all", here)
     base = (found["no socket"] + found["no socket, after all"]) / 2
     rows: list[dict[str, Any]] = [
