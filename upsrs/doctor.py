@@ -25,7 +25,7 @@ from django.core import checks
 from django.db import Error, NotSupportedError, connections
 from django.db.migrations.executor import MigrationExecutor
 
-from upsrs import events, instants, subscriptions
+from upsrs import events, instants, subscriptions, wakeup
 from upsrs.conf import conf
 from upsrs.models import Event, write_alias
 
@@ -275,7 +275,7 @@ async def round_trip(seconds: float = ROUND_TRIP_SECONDS) -> float:
             channel = await layer.new_channel()
             await layer.group_add(group, channel)
             began = time.perf_counter()
-            await layer.group_send(group, {"type": "upsrs.wake"})
+            await layer.group_send(group, {"type": wakeup.TYPE})
             await layer.receive(channel)
             took = (time.perf_counter() - began) * 1000
             await layer.group_discard(group, channel)
