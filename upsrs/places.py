@@ -26,6 +26,12 @@ PROOFS_PER_SECOND = 100
 """Each proof is a ping and a pong, some 0.1 ms: so many are asked for at once, which is a hundredth
 of the process, the rest every few seconds."""
 
+PROOFS_AT_A_TIME = 10
+"""Of those: an event that comes meanwhile waits for a millisecond, not for all of them."""
+
+PAUSE_SECONDS = 0.01
+"""Between so many and the next, or less if there are very many of them."""
+
 PROOFS_AT_ONCE = 4
 """So many pings of one socket may wait for their answer: its last frame is soon proven as well."""
 
@@ -101,6 +107,18 @@ class Places:
             listener.outlet.prove(taken)
         return due
 
+    async def _prove_all(self) -> None:
+        """Ask every listener, a few at a time, within half of the time until the next round."""
+        listeners = list(self._listeners())
+        pauses = len(listeners) / PROOFS_AT_A_TIME
+        pause = min(PAUSE_SECONDS, conf.PLACE_SECONDS / 2 / max(pauses, 1))
+        for first in range(0, len(listeners), PROOFS_AT_A_TIME):
+            if first:
+                await asyncio.sleep(pause)
+            for listener in listeners[first : first + PROOFS_AT_A_TIME]:
+                if not listener.gone:
+                    self._prove(listener)
+
     # Storing
 
     async def keep(self) -> None:
@@ -109,11 +127,12 @@ class Places:
         while True:
             await asyncio.sleep(conf.PLACE_SECONDS)
             try:
-                moved = {}
-                for listener in self._listeners():
-                    self._prove(listener)
-                    if listener.proven is not None:
-                        moved[listener.connection_id] = listener.proven
+                await self._prove_all()
+                moved = {
+                    listener.connection_id: listener.proven
+                    for listener in self._listeners()
+                    if listener.proven is not None
+                }
                 changed = {pk: at for pk, at in moved.items() if stored.get(pk) != at}
                 await in_database(subscriptions.store_places)(self.server_id, changed)
                 stored = moved

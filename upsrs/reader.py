@@ -101,10 +101,9 @@ class Reader(threading.Thread):
         """Number and read until nothing is left. False if the log is another than it was."""
         while not self._stopped.is_set():
             self._woken.clear()
-            now, all_numbered = events.number()
+            now, all_numbered, page = events.read_on(self._position, PAGE)
             if now.log_id != self.place.log_id or now.position < self._position:
                 return False
-            page = events.read(self._position, PAGE)
             if self._stopped.is_set():
                 return True
             if page:

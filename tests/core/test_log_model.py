@@ -260,7 +260,7 @@ class Model:
             self.purged = positions[-1]
 
     def _look_at(self, first: int, last: int) -> None:
-        for event in events.read(first - 1, last - first + 1):
+        for event in events.read_on(first - 1, last - first + 1)[2]:
             self.heard(event.position, (event.workitem_uid, step_of(event.after.dataset)))
 
     def restore_a_backup(self, _nth: int, _: int) -> None:

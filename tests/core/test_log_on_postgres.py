@@ -148,7 +148,8 @@ def nodes(top: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def test_numbering_and_reading_cost_what_is_new_however_long_the_log_is(long_log):
     place = Place(events.place().log_id, LENGTH)
     acts = {
-        "read": lambda: events.read(LENGTH - 50, 50),
+        "look": lambda: ask(events.LOOK),
+        "read": lambda: ask(events.NEXT.format(after=LENGTH - 50, limit=50)),
         "extent": events.extent,
         "missed": lambda: events.missed(Place(place.log_id, LENGTH - 50), until=LENGTH, limit=50),
         "depth": lambda: Event.objects.filter(position=None).count(),
@@ -165,6 +166,11 @@ def test_numbering_and_reading_cost_what_is_new_however_long_the_log_is(long_log
         assert on_the_log, name
         for sql in on_the_log:
             check_plan(name, sql)
+
+
+def ask(sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
 
 
 def number() -> None:
