@@ -115,10 +115,11 @@ class Hub:
         self._reader = Reader(place, hand_on=self._take_page, lost=self._log_lost)
         wakeup.listen(self._reader.wake)
         self._reader.start()
+        wakeup.wake()  # the other processes hear that there is one more to wake
         self._tasks = [
             self.loop.create_task(wakeup.hear(self._reader.wake), name="upsrs-hear-wakeups"),
             self.loop.create_task(self.places.keep(), name="upsrs-keep-places"),
-            self.loop.create_task(self._find_ended(), name="upsrs-find-ended"),
+            self.loop.create_task(self._look_around(), name="upsrs-look-around"),
             self.loop.create_task(self.watch.keep(), name="upsrs-watch-logins"),
         ]
 
@@ -131,6 +132,7 @@ class Hub:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        wakeup.expect_others(True)  # nobody looks around any more
         await in_database(subscriptions.unregister_server)(self.places.server_id)
 
     # Handing out
@@ -320,16 +322,18 @@ class Hub:
 
     # The tasks beside
 
-    async def _find_ended(self) -> None:
-        """Subscriptions that another process ended are found by looking, as often as we poll."""
+    async def _look_around(self) -> None:
+        """As often as we poll: what have other processes ended, and are there any to be woken?"""
         while True:
             await asyncio.sleep(conf.POLL_SECONDS)
             try:
                 ended = await in_database(subscriptions.beat)(self.places.server_id)
                 for subscription_uid, reason in ended.items():
                     self.end(subscription_uid, reason)
+                wakeup.expect_others(not await in_database(subscriptions.is_alone)())
             except Exception as error:
-                logger.error("Ended subscriptions were not read: %s", trace(error))
+                wakeup.expect_others(True)
+                logger.error("What other processes do was not read: %s", trace(error))
 
     def followed(self) -> int:
         """How many subscriptions its sockets follow; asked from any thread."""

@@ -40,6 +40,7 @@ __all__ = [
     "end_equal",
     "follow",
     "heard_of",
+    "is_alone",
     "leave",
     "live_servers",
     "may_run",
@@ -349,6 +350,12 @@ def beat(server_id: uuid.UUID) -> dict[str, str]:
     since = instants.now() - timedelta(seconds=ENDED_LATELY_SECONDS)
     rows = Subscription.objects.using(write_alias()).filter(ended_at__gte=since)
     return dict(rows.values_list("uid", "end_reason"))
+
+
+def is_alone() -> bool:
+    """Does no other process serve sockets, as far as the database has heard of late?"""
+    others = Server.objects.using(write_alias()).exclude(pk__in=_own_servers)
+    return not others.filter(seen_at__gte=_lost()).exists()
 
 
 def register_server() -> uuid.UUID:

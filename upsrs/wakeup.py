@@ -4,7 +4,8 @@ Sending sets a flag, coalesces, and never makes a writer wait.
 
 A wake-up carries no news: the log carries the truth, and who misses a wake-up polls. So one
 pending wake-up is enough for any number of commits, and one that cannot be sent within a second
-is let go. It names its sender, who need not wake itself twice.
+is let go. It names its sender, who need not wake itself twice. As long as no other process has a
+hub, none is sent: to send one and take it up again costs more than to hand out the event.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from channels.layers import InMemoryChannelLayer, get_channel_layer
 
 from upsrs import metrics
 
-__all__ = ["GROUP", "TYPE", "flush", "hear", "listen", "unlisten", "wake"]
+__all__ = ["GROUP", "TYPE", "expect_others", "flush", "hear", "listen", "unlisten", "wake"]
 
 GROUP = "upsrs.hubs"
 """The one group that every hub's channel is in."""
@@ -41,6 +42,9 @@ RETRY_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
+_others = True
+"""May another process have a hub?"""
+
 _listeners: set[Callable[[], None]] = set()
 """The hubs of this process: they need no layer to hear of a commit."""
 
@@ -54,10 +58,18 @@ def unlisten(callback: Callable[[], None]) -> None:
     _listeners.discard(callback)
 
 
+def expect_others(others: bool) -> None:
+    """Say whether another process may have a hub. Who hears of one sooner need not be told."""
+    global _others
+    _others = others
+
+
 def wake() -> None:
     """Tell every hub, here and in the other processes, that the log has grown."""
     for callback in tuple(_listeners):
         callback()
+    if not _others:
+        return
     layer = get_channel_layer()
     if layer is not None and not isinstance(layer, InMemoryChannelLayer):
         # An in-memory layer reaches this process only, and this process knows already.
@@ -141,6 +153,7 @@ async def hear(wake: Callable[[], None]) -> None:
                     await asyncio.wait({receiving}, timeout=remaining)
                     if receiving.done():
                         if not _is_ours(receiving.result()):
+                            expect_others(True)
                             wake()
                         receiving = None
         except Exception as error:  # whatever a layer raises: we poll, and try again

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.db import connection, connections, transaction
 
 from tests.live.parts import PATIENCE_SECONDS
-from upsrs import subscriptions
-from upsrs.models import Connection, Subscription
+from upsrs import instants, subscriptions
+from upsrs.models import Connection, Server, Subscription
 from upsrs.subscriptions import Here
 
 WAITS_FOR_A_LOCK = """
@@ -65,3 +66,30 @@ def test_who_leaves_twice_or_was_never_there_changes_nothing(alice):
     followed = subscriptions.follow(alice, {}, here=here, initial_state=False)
     subscriptions.leave({uuid.uuid4(): 1})
     assert Subscription.objects.get(uid=followed.subscription_uid).waits_since is None
+
+
+@pytest.mark.django_db
+def test_places_are_stored_each_its_own_and_no_other(alice):
+    server_id = subscriptions.register_server()
+    here = Here(server_id)
+    sockets = [
+        subscriptions.follow(alice, {"worklistLabel": str(nth)}, here=here, initial_state=False)
+        for nth in range(3)
+    ]
+    first, second, untouched = (socket.connection_id for socket in sockets)
+    before = Connection.objects.get(pk=untouched).place
+    subscriptions.store_places(server_id, {first: 2**40, second: 7, uuid.uuid4(): 9})
+    subscriptions.store_places(server_id, {})
+    places = dict(Connection.objects.values_list("pk", "place"))
+    assert places == {first: 2**40, second: 7, untouched: before}
+
+
+@pytest.mark.django_db
+def test_a_server_is_alone_as_long_as_no_other_has_been_heard_of_lately():
+    subscriptions.register_server()
+    assert subscriptions.is_alone()
+    other = Server.objects.create(host="elsewhere", pid=1, seen_at=instants.now())
+    assert not subscriptions.is_alone()
+    other.seen_at -= timedelta(hours=1)
+    other.save()
+    assert subscriptions.is_alone()

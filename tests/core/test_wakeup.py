@@ -88,8 +88,27 @@ def test_a_hub_of_this_process_needs_no_layer(monkeypatch):
     assert woken == [1]
 
 
-async def test_a_process_is_woken_by_the_others_and_not_twice_by_itself(layer, monkeypatch):
-    arriving = asyncio.Queue()
+@pytest.fixture
+def alone():
+    wakeup.expect_others(False)
+    yield
+    wakeup.expect_others(True)
+
+
+def test_where_no_other_process_has_a_hub_none_is_woken(layer, alone):
+    wakeup.wake()
+    wakeup.flush(5)
+    assert layer.sent == 0
+    wakeup.expect_others(True)
+    wakeup.wake()
+    wakeup.flush(5)
+    assert layer.sent == 1
+
+
+@pytest.fixture
+def arriving(layer, monkeypatch):
+    """The messages that are on their way to this process."""
+    queue = asyncio.Queue()
 
     async def new_channel():
         return "here"
@@ -99,7 +118,26 @@ async def test_a_process_is_woken_by_the_others_and_not_twice_by_itself(layer, m
 
     monkeypatch.setattr(layer, "new_channel", new_channel, raising=False)
     monkeypatch.setattr(layer, "group_add", group_add, raising=False)
-    monkeypatch.setattr(layer, "receive", lambda _: arriving.get(), raising=False)
+    monkeypatch.setattr(layer, "receive", lambda _: queue.get(), raising=False)
+    return queue
+
+
+async def test_who_hears_of_another_process_wakes_it_from_then_on(layer, alone, arriving):
+    woken = asyncio.Queue()
+    hearing = asyncio.create_task(wakeup.hear(lambda: woken.put_nowait("woken")))
+    try:
+        async with asyncio.timeout(10):
+            await woken.get()
+            await arriving.put({"type": wakeup.TYPE, "sender": "another"})
+            await woken.get()
+        wakeup.wake()
+        await asyncio.to_thread(wakeup.flush, 5)
+        assert layer.sent == 1
+    finally:
+        hearing.cancel()
+
+
+async def test_a_process_is_woken_by_the_others_and_not_twice_by_itself(layer, arriving):
     woken = asyncio.Queue()
     hearing = asyncio.create_task(wakeup.hear(lambda: woken.put_nowait("woken")))
     try:
