@@ -17,6 +17,7 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from upsrs import access, events, handouts, metrics, subscribers, subscriptions, wakeup
+from upsrs.backlog import backlog
 from upsrs.catching_up import CatchingUp
 from upsrs.conf import conf
 from upsrs.database import in_database
@@ -157,6 +158,7 @@ class Hub:
             if batch >= BATCH_EVENTS or size >= BATCH_BYTES:
                 batch = size = 0
                 await asyncio.sleep(0)
+                await backlog.settle()
 
     def _hand_out_event(self, encoded: Encoded) -> int:
         """Hand one event to all whom it concerns; the most bytes that one of them got."""

@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from array import array
+from collections import Counter
 from typing import Any
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
@@ -139,6 +140,7 @@ class Load:
             "last": self.last,
             "bytes": self.frame_bytes,
             "cpu_share": (self.cpu_last - self.cpu_first) / max(self.last - self.first, 1e-9),
+            "closed": Counter(one.close_code for _, one in self.sockets if one.close_code),
         }
 
     async def latencies(self, published: list[float]) -> dict[str, Any]:

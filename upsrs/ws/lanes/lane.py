@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
+from upsrs.backlog import backlog
 from upsrs.conf import conf
 from upsrs.turns import Turn
 
@@ -84,25 +85,6 @@ def bound_kernel(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_BYTES)
 
 
-class Backlog:
-    """What waits for the slow readers of this process."""
-
-    def __init__(self) -> None:
-        self.bytes = 0
-        self.lanes = 0
-
-    def changed(self, before: int, now: int) -> None:
-        self.bytes += now - before
-        self.lanes += bool(now) - bool(before)
-
-    def is_too_much(self, of_one: int) -> bool:
-        """Is it more than the process may hold, and is this lane one of those with the most?"""
-        return self.bytes > conf.PROCESS_BUFFER_BYTES and of_one * self.lanes >= self.bytes
-
-
-backlog = Backlog()
-
-
 class QueuedLane:
     """A queue of frames; how they leave is the business of each server.
 
@@ -175,12 +157,16 @@ class QueuedLane:
             self._roomy = None
 
     def _look_at_backlog(self) -> None:
-        now = self.outstanding() if self._queue else 0
+        now = self.left()
         backlog.changed(self._backlog, now)
         self._backlog = now
 
     def outstanding(self) -> int:
         return self._bytes
+
+    def left(self) -> int:
+        """How many bytes the reader keeps this process from letting go of, as far as is known."""
+        return self.outstanding() if self._queue else 0
 
     @property
     def has_room(self) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from typing import Protocol
 
+from upsrs.backlog import backlog
 from upsrs.ws.lanes.lane import PACE_BYTES, Frame, Full, QueuedLane, Send, Taken
 from upsrs.ws.lanes.proofs import Proofs
 
@@ -19,7 +20,7 @@ PROOF_SECONDS = 60.0
 """A server that pings drops a dead line sooner than this: what is older and alive was taken."""
 
 PING_BYTES = 64 * 1024
-"""A ping goes along with each so many bytes."""
+"""A ping goes along with each so many bytes, or with fewer while all sockets together wait for much."""
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,9 @@ class PortableLane(QueuedLane):
     def outstanding(self) -> int:
         return self._bytes + self._unanswered()
 
+    def left(self) -> int:
+        return self.outstanding()
+
     def _unanswered(self) -> int:
         return 0 if self._line is None else self._sent - self._answered
 
@@ -93,7 +97,7 @@ class PortableLane(QueuedLane):
                 size = len(beginning) + len(rest)
                 self._bytes = max(0, self._bytes - size)  # 0, if it was dropped meanwhile
                 self._sent += size
-                if self._line is not None and self._sent - self._pinged >= PING_BYTES:
+                if self._ping_is_due():
                     self._ask(lambda: None)
                 self.pumped()
         except Exception as error:  # servers differ in what they raise on a closed socket
@@ -102,6 +106,12 @@ class PortableLane(QueuedLane):
         finally:
             self._task = None
         self.pumped()
+
+    def _ping_is_due(self) -> bool:
+        if self._line is None:
+            return False
+        hurry = not self._queue and backlog.is_much
+        return hurry or self._sent - self._pinged >= PING_BYTES
 
     def _ask(self, taken: Taken) -> None:
         assert self._line is not None, "proofs are asked for where they can be had"
@@ -133,6 +143,6 @@ class PortableLane(QueuedLane):
         """ASGI knows no harder way to end a socket: the server's own pings will."""
 
     def drop(self) -> None:
-        super().drop()
         self._answered = self._sent
+        super().drop()
         self._wake_drain()
