@@ -237,17 +237,21 @@ def read_on(after: int, limit: int) -> tuple[Place, bool, list[LoggedEvent]]:
     Returns where the log stands, whether all is numbered, and the events. If not all is, another
     process holds the counter, or has just committed more: look again after a moment.
 
-    One message to the database, and in SQL of our own: it is what each event costs each process,
-    and to write the same statements anew takes Django several times as long as all the rest.
+    The numbering is a message by itself: who freezes while it is sent a page holds no counter.
+    In SQL of our own: it is what each event costs each process, and to write the same statements
+    anew takes Django several times as long as all the rest.
     """
+    using = write_alias()
     following = NEXT.format(after=int(after), limit=int(limit))
     reached = -1
     while True:
-        found, rows = _number_and_look(write_alias(), following)
-        if not found:
-            _log(write_alias())
+        if connections[using].vendor != "sqlite":  # there they are numbered as they are written
+            _number_some(using)
+        counter, rows = _look(using, following)
+        if not counter:
+            _log(using)
             continue
-        [(log_id, position, unnumbered)] = found
+        [(log_id, position, unnumbered)] = counter
         if not unnumbered or position <= reached:
             now = Place(uuid.UUID(str(log_id)), position)
             return now, not unnumbered, [logged(row) for row in _events(rows)]
@@ -313,31 +317,29 @@ SERIALIZATION_FAILURE = "40001"
 Rows = list[tuple[Any, ...]]
 
 
-def _number_and_look(using: str, following: str) -> tuple[Rows, Rows]:
-    """The counter row and the ``following`` events, once all is numbered that may be now."""
+def _number_some(using: str) -> None:
     connection = connections[using]
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":  # numbered as they were written
-            look, events = (cursor.execute(sql).fetchall() for sql in (LOOK, following))
-            return look, events
-        numbering = [NUMBER_IF_NOBODY_ELSE_DOES]
-        if connection.in_atomic_block:
-            # The caller's transaction has the counter until it ends: not if it freezes.
-            numbering.insert(0, "SET LOCAL idle_in_transaction_session_timeout = '5s'")
-        try:
-            cursor.execute(";".join([*numbering, LOOK, following]))
-        except OperationalError as error:
-            # Another process has just numbered, which is as good; but a transaction of the
-            # caller's has been given up by the database.
-            refused = getattr(error.__cause__, "sqlstate", "") == SERIALIZATION_FAILURE
-            if not refused or connection.in_atomic_block:
-                raise
-            cursor.execute(";".join([LOOK, following]))
-        while cursor.description is None:
-            cursor.nextset()
-        look = cursor.fetchall()
-        cursor.nextset()
-        return look, cursor.fetchall()
+    try:
+        with connection.cursor() as cursor:
+            if connection.in_atomic_block:
+                # The caller's transaction has the counter until it ends: not if it freezes.
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '5s'")
+            cursor.execute(NUMBER_IF_NOBODY_ELSE_DOES)
+    except OperationalError as error:
+        # Another process has just numbered, which is as good; but a transaction of the caller's
+        # has been given up by the database.
+        refused = getattr(error.__cause__, "sqlstate", "") == SERIALIZATION_FAILURE
+        if not refused or connection.in_atomic_block:
+            raise
+
+
+def _look(using: str, following: str) -> tuple[Rows, Rows]:
+    """The counter row, and the ``following`` events."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(LOOK)
+        counter = cursor.fetchall()
+        cursor.execute(following)
+        return counter, cursor.fetchall()
 
 
 def _events(rows: Rows) -> Iterator[Event]:

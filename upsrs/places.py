@@ -56,6 +56,7 @@ class Places:
         self._proofs = float(PROOFS_PER_SECOND)
         self._proofs_counted_at = loop.time()
         self._departing: dict[uuid.UUID, int | None] = {}
+        self._storing_departures = asyncio.Lock()
 
     def here(self) -> Here:
         """The sockets of this process, better known here than in the database."""
@@ -148,12 +149,16 @@ class Places:
         self._departing[listener.connection_id] = self._taken(listener, clean=clean)
 
     async def store_departures(self) -> None:
-        """What cannot be stored now stays known here, and is tried again every few seconds."""
-        departed = dict(self._departing)
-        if departed:
-            await in_database(subscriptions.leave)(departed)
-            for connection_id in departed:
-                self._departing.pop(connection_id, None)
+        """What cannot be stored now stays known here, and is tried again every few seconds.
+
+        Of a thousand that go at once, those that wait for the first are stored together.
+        """
+        async with self._storing_departures:
+            departed = dict(self._departing)
+            if departed:
+                await in_database(subscriptions.leave)(departed)
+                for connection_id in departed:
+                    self._departing.pop(connection_id, None)
 
     async def farewell(self) -> None:
         """The server goes down: all places are stored, so that who comes back at once is known."""

@@ -59,7 +59,7 @@ def unlisten(callback: Callable[[], None]) -> None:
 
 
 def expect_others(others: bool) -> None:
-    """Say whether another process may have a hub. Who hears of one sooner need not be told."""
+    """Say whether another process may have a hub; a wake-up from one says so too."""
     global _others
     _others = others
 

@@ -15,6 +15,7 @@ BENCHES = {
     "latency": "milliseconds on the way at 20 events a second, beside the same",
     "stalled": "what a reader who stops costs the others",
     "memory": "what an idle socket holds, beside a plain Channels consumer",
+    "soak": "what the memory does in an hour (--minutes) of sockets that hear, go and come",
     "storm": "thousands who connect at once, beside a bare authenticated consumer",
     "comeback": "thousands who return at once, each having missed some events",
     "writers": "a REST update with sockets open or Redis silent, beside none",

@@ -155,6 +155,13 @@ class Load:
             name: waited[min(int(len(waited) * at), len(waited) - 1)] for name, at in share.items()
         }
 
+    async def cut(self, count: int) -> dict[str, Any]:
+        """Cut the first so many sockets, without a word; no frame of theirs is waited for."""
+        for transport, _ in self.sockets[:count]:
+            transport.disconnect()
+        del self.sockets[:count]
+        return {}
+
     async def stall(self, count: int) -> dict[str, Any]:
         """Read no more from the last so many sockets; no frame of theirs is waited for."""
         for transport, _ in self.sockets[-count:]:

@@ -34,11 +34,11 @@ UNCOUNTED = 3
 class Writer:
     """Who has one workitem on one server, and changes it again and again."""
 
-    def __init__(self, server: Server, env: dict[str, str]) -> None:
+    def __init__(self, server: Server, env: dict[str, str], label: str = NOBODY) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", server.port)
         self.headers = {**token(env), "Content-Type": "application/dicom+json"}
         self.uid = datasets.new_uid()
-        created = datasets.dataset(SOPInstanceUID=self.uid, WorklistLabel=NOBODY)
+        created = datasets.dataset(SOPInstanceUID=self.uid, WorklistLabel=label)
         self.post(f"/ups-rs/workitems?{self.uid}", created, expected=201)
         self.times: list[float] = []
 

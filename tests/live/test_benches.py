@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.redis]
     "name",
     [
         *("match", "fan_out", "ingest", "latency", "stalled", "memory", "storm", "comeback"),
-        *("writers", "audit", "sizing"),
+        *("writers", "audit", "sizing", "soak"),
     ],
 )
 def test_a_benchmark_runs_and_ends_with_a_line_of_json(name, postgres_backend):
