@@ -13,6 +13,9 @@ LOOK_SECONDS = 0.001
 """So many looks, and so far apart, say that the backlog becomes no less. A turn of a busy loop takes
 longer; it may need two until the answers to its pings are read."""
 
+SETTLE_SECONDS = 0.1
+"""Those who read well must not wait longer for those who read slowly."""
+
 
 class Backlog:
     """What waits for the slow readers of this process."""
@@ -32,9 +35,10 @@ class Backlog:
 
     async def settle(self) -> None:
         """Wait while it is much, as long as it becomes less: who stands still is not waited for."""
-        looks = 0
-        least = self.bytes
-        while self.is_much and looks < LOOKS:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SETTLE_SECONDS
+        looks, least = 0, self.bytes
+        while self.is_much and looks < LOOKS and loop.time() < until:
             await asyncio.sleep(LOOK_SECONDS)
             looks = 0 if self.bytes < least else looks + 1
             least = min(least, self.bytes)

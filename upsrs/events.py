@@ -234,8 +234,9 @@ def _take_positions(count: int, using: str) -> int:
 def read_on(after: int, limit: int) -> tuple[Place, bool, list[LoggedEvent]]:
     """Number what has committed, and read the next ``limit`` events behind a position, in order.
 
-    Returns where the log stands, whether all is numbered, and the events. If not all is, another
-    process holds the counter, or has just committed more: look again after a moment.
+    Returns where the log stands, whether all is numbered, and the events. If not all is, and the
+    page is not full, another process holds the counter or has just committed more: look again
+    after a moment.
 
     The numbering is a message by itself: who freezes while it is sent a page holds no counter.
     In SQL of our own: it is what each event costs each process, and to write the same statements
@@ -243,16 +244,18 @@ def read_on(after: int, limit: int) -> tuple[Place, bool, list[LoggedEvent]]:
     """
     using = write_alias()
     following = NEXT.format(after=int(after), limit=int(limit))
+    numbered_later = connections[using].vendor != "sqlite"
     reached = -1
     while True:
-        if connections[using].vendor != "sqlite":  # there they are numbered as they are written
+        if numbered_later:
             _number_some(using)
         counter, rows = _look(using, following)
         if not counter:
             _log(using)
             continue
         [(log_id, position, unnumbered)] = counter
-        if not unnumbered or position <= reached:
+        unnumbered = unnumbered and numbered_later
+        if not unnumbered or position <= reached or 0 < limit <= len(rows):
             now = Place(uuid.UUID(str(log_id)), position)
             return now, not unnumbered, [logged(row) for row in _events(rows)]
         reached = position

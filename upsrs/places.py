@@ -30,7 +30,7 @@ PROOFS_AT_A_TIME = 10
 """Of those: an event that comes meanwhile waits for a millisecond, not for all of them."""
 
 PAUSE_SECONDS = 0.01
-"""Between so many and the next, or less if there are very many of them."""
+"""Between so many and the next; of very many, more at a time."""
 
 PROOFS_AT_ONCE = 4
 """So many pings of one socket may wait for their answer: its last frame is soon proven as well."""
@@ -56,7 +56,8 @@ class Places:
         self._proofs = float(PROOFS_PER_SECOND)
         self._proofs_counted_at = loop.time()
         self._departing: dict[uuid.UUID, int | None] = {}
-        self._storing_departures = asyncio.Lock()
+        self._storing = asyncio.Lock()
+        self._rest_until = 0.0
 
     def here(self) -> Here:
         """The sockets of this process, better known here than in the database."""
@@ -111,14 +112,18 @@ class Places:
     async def _prove_all(self) -> None:
         """Ask every listener, a few at a time, within half of the time until the next round."""
         listeners = list(self._listeners())
-        pauses = len(listeners) / PROOFS_AT_A_TIME
-        pause = min(PAUSE_SECONDS, conf.PLACE_SECONDS / 2 / max(pauses, 1))
-        for first in range(0, len(listeners), PROOFS_AT_A_TIME):
-            if first:
-                await asyncio.sleep(pause)
-            for listener in listeners[first : first + PROOFS_AT_A_TIME]:
+        began, within = self._loop.time(), conf.PLACE_SECONDS / 2
+        proven = 0
+        while proven < len(listeners):
+            # As many as are due by now: a turn of a busy loop is longer than the pause.
+            spent = (self._loop.time() - began) / within
+            due = max(proven + PROOFS_AT_A_TIME, int(spent * len(listeners)))
+            for listener in listeners[proven:due]:
                 if not listener.gone:
                     self._prove(listener)
+            proven = due
+            if proven < len(listeners):
+                await asyncio.sleep(PAUSE_SECONDS)
 
     # Storing
 
@@ -135,7 +140,8 @@ class Places:
                     if listener.proven is not None
                 }
                 changed = {pk: at for pk, at in moved.items() if stored.get(pk) != at}
-                await in_database(subscriptions.store_places)(self.server_id, changed)
+                async with self._storing:  # two who store many rows would wait for each other's
+                    await in_database(subscriptions.store_places)(self.server_id, changed)
                 stored = moved
                 await self.store_departures()
             except Exception as error:
@@ -153,12 +159,18 @@ class Places:
 
         Of a thousand that go at once, those that wait for the first are stored together.
         """
-        async with self._storing_departures:
+        async with self._storing:
             departed = dict(self._departing)
-            if departed:
+            if not departed or self._loop.time() < self._rest_until:
+                return
+            try:
                 await in_database(subscriptions.leave)(departed)
-                for connection_id in departed:
-                    self._departing.pop(connection_id, None)
+            except Exception:
+                # A thousand that go while the database is away must not ask it one by one.
+                self._rest_until = self._loop.time() + conf.PLACE_SECONDS / 2
+                raise
+            for connection_id in departed:
+                self._departing.pop(connection_id, None)
 
     async def farewell(self) -> None:
         """The server goes down: all places are stored, so that who comes back at once is known."""
@@ -167,7 +179,8 @@ class Places:
             for listener in self._listeners()
         }
         if left:
-            await in_database(subscriptions.leave)(left)
+            async with self._storing:
+                await in_database(subscriptions.leave)(left)
 
     def _taken(self, listener: Listener, *, clean: bool) -> int | None:
         return listener.taken(self._position_of(listener), clean=clean)

@@ -114,9 +114,11 @@ class Reader(threading.Thread):
                     metrics.WAKEUPS_LOST.inc()
                 self.hand_on(page)
                 self.place = Place(self.place.log_id, page[-1].position)
+            if len(page) == PAGE:
+                continue
             if not all_numbered:
                 self._stopped.wait(COUNTER_BUSY_SECONDS)
-            elif len(page) < PAGE and not self._woken.is_set():
+            elif not self._woken.is_set():
                 # Who commits after this look wakes us. What the counter had given before it must
                 # have been there to read.
                 return now.position <= self._position

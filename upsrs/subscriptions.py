@@ -346,7 +346,9 @@ def beat(server_id: uuid.UUID) -> dict[str, str]:
     SQLite is spared the write: there is one machine, and `_runs` asks it.
     """
     if connections[write_alias()].vendor != "sqlite":
-        Server.objects.using(write_alias()).filter(pk=server_id).update(seen_at=Now())
+        heard_of = Server.objects.using(write_alias()).filter(pk=server_id).update(seen_at=Now())
+        if not heard_of and server_id in _own_servers:
+            _register(server_id)  # a database that is behind the one that knew it
     since = instants.now() - timedelta(seconds=ENDED_LATELY_SECONDS)
     rows = Subscription.objects.using(write_alias()).filter(ended_at__gte=since)
     return dict(rows.values_list("uid", "end_reason"))
@@ -360,11 +362,16 @@ def is_alone() -> bool:
 
 def register_server() -> uuid.UUID:
     """This process serves sockets from now on."""
-    server = Server.objects.using(write_alias()).create(
-        host=_HOST, pid=os.getpid(), seen_at=instants.now()
+    server_id = uuid.uuid4()
+    _register(server_id)
+    _own_servers.add(server_id)
+    return server_id
+
+
+def _register(server_id: uuid.UUID) -> None:
+    Server.objects.using(write_alias()).create(
+        pk=server_id, host=_HOST, pid=os.getpid(), seen_at=instants.now()
     )
-    _own_servers.add(server.pk)
-    return server.pk
 
 
 def unregister_server(server_id: uuid.UUID) -> None:
@@ -373,11 +380,13 @@ def unregister_server(server_id: uuid.UUID) -> None:
     Server.objects.using(write_alias()).filter(pk=server_id).delete()
 
 
-STORE_PLACE = "UPDATE upsrs_connection SET place = %s WHERE id = %s"
+# A socket that has been closed meanwhile has left its last place itself.
+STORE_PLACE = "UPDATE upsrs_connection SET place = %s WHERE id = %s AND closed_at IS NULL"
 
 STORE_PLACES = """
 UPDATE upsrs_connection AS socket SET place = moved.place
-FROM unnest(%s::bigint[], %s::uuid[]) AS moved(place, id) WHERE socket.id = moved.id"""
+FROM unnest(%s::bigint[], %s::uuid[]) AS moved(place, id)
+WHERE socket.id = moved.id AND socket.closed_at IS NULL"""
 
 
 def store_places(server_id: uuid.UUID, places: Mapping[uuid.UUID, int]) -> None:

@@ -175,6 +175,9 @@ def _is_ours(message: Any) -> bool:
     return bridge is not None and bridge.pid == os.getpid() and bridge.message == message
 
 
+# Nobody looks around in a child: it wakes all.
+os.register_at_fork(after_in_child=lambda: expect_others(True))
+
 _current: _Bridge | None = None
 _starting = threading.Lock()
 

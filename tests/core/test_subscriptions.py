@@ -85,6 +85,28 @@ def test_places_are_stored_each_its_own_and_no_other(alice):
 
 
 @pytest.mark.django_db
+def test_what_a_socket_has_left_with_is_not_overwritten_by_what_was_stored_meanwhile(alice):
+    server_id = subscriptions.register_server()
+    here = Here(server_id)
+    socket = subscriptions.follow(alice, {}, here=here, initial_state=False)
+    subscriptions.leave({socket.connection_id: 9})
+    subscriptions.store_places(server_id, {socket.connection_id: 7})
+    assert Connection.objects.get(pk=socket.connection_id).place == 9
+
+
+@pytest.mark.django_db
+def test_a_server_that_the_database_has_forgotten_is_known_again():
+    """As after a fail-over to a replica that was behind: else others would think themselves alone."""
+    server_id = subscriptions.register_server()
+    Server.objects.all().delete()
+    subscriptions.beat(server_id)
+    assert Server.objects.filter(pk=server_id).exists() == (connection.vendor != "sqlite")
+    subscriptions.unregister_server(server_id)
+    subscriptions.beat(server_id)
+    assert not Server.objects.exists()
+
+
+@pytest.mark.django_db
 def test_a_server_is_alone_as_long_as_no_other_has_been_heard_of_lately():
     subscriptions.register_server()
     assert subscriptions.is_alone()
