@@ -176,7 +176,15 @@ async def longest_task(browser, site, page, attempt):
 async def test_of_two_who_claim_at_once_one_is_told_who_was_quicker(site, visit):
     uid = await asyncio.to_thread(site.make, WorklistLabel="RACE", ProcedureStepLabel="Wanted")
     pages = [await visit(site, "/?label=RACE", user, allow=["409"]) for user in ("alice", "root")]
+    both_have_claimed = asyncio.Barrier(len(pages))
+
+    async def go_on_together(route):
+        if route.request.method == "POST":  # else the quicker one takes the other's button away
+            await both_have_claimed.wait()
+        await route.continue_()
+
     for page in pages:
+        await page.route("**/*", go_on_together)
         await page.get_by_role("link", name="Wanted").click()
         await page.get_by_role("button", name="Claim").wait_for()
     await asyncio.gather(*(page.get_by_role("button", name="Claim").click() for page in pages))
