@@ -28,7 +28,12 @@ async def watching(*arguments: str, **env: str) -> AsyncIterator[asyncio.subproc
         *arguments,
         cwd=CHECKOUT,
         # A database that cannot be: whoever watches needs none.
-        env={**os.environ, "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", **env},
+        env={
+            **os.environ,
+            "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none",
+            "DJANGO_SETTINGS_MODULE": "portal.settings",  # those of the tests bring a database
+            **env,
+        },
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
