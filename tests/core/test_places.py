@@ -7,12 +7,27 @@ import contextlib
 import uuid
 from types import SimpleNamespace
 
+import pytest
 from django.db import OperationalError
 
 from upsrs import subscriptions
 from upsrs.places import Places
 
 TOGETHER = 100
+
+
+@pytest.fixture(autouse=True)
+def no_database(monkeypatch):
+    """What is asked of the database is answered by the test, a moment later."""
+
+    def in_database(function):
+        async def answer(*asked):
+            await asyncio.sleep(0.001)
+            return function(*asked)
+
+        return answer
+
+    monkeypatch.setattr("upsrs.places.in_database", in_database)
 
 
 async def go(places: Places) -> uuid.UUID:
