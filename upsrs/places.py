@@ -29,8 +29,8 @@ of the process, the rest every few seconds."""
 PROOFS_AT_A_TIME = 10
 """Of those: an event that comes meanwhile waits for a millisecond, not for all of them."""
 
-PAUSE_SECONDS = 0.01
-"""Between so many and the next; of very many, more at a time."""
+PAUSE_SECONDS = 0.04
+"""Between so many and the next, which is a fortieth of the process; of very many, more at a time."""
 
 PROOFS_AT_ONCE = 4
 """So many pings of one socket may wait for their answer: its last frame is soon proven as well."""
