@@ -44,6 +44,8 @@ def fill(rows: int) -> None:
     """One workitem a minute from 2026 on; three of four are SCHEDULED. Not inside a transaction."""
     with connection.cursor() as cursor:
         cursor.execute(_workitems(), [_template(), rows])
+        # Each key looks for its workitem: by the index, not as in the small table of a moment ago.
+        cursor.execute("ANALYZE upsrs_workitem")
         cursor.execute(_KEYS)
         cursor.execute("VACUUM ANALYZE")
 
