@@ -243,21 +243,24 @@ def read_on(after: int, limit: int) -> tuple[Place, bool, list[LoggedEvent]]:
     anew takes Django several times as long as all the rest.
     """
     using = write_alias()
-    following = NEXT.format(after=int(after), limit=int(limit))
+    statement = LOOK_AND_READ.format(after=int(after), limit=int(limit))
     numbered_later = connections[using].vendor != "sqlite"
     reached = -1
     while True:
         if numbered_later:
             _number_some(using)
-        counter, rows = _look(using, following)
-        if not counter:
+        with connections[using].cursor() as cursor:
+            cursor.execute(statement)
+            rows = cursor.fetchall()
+        if not rows:
             _log(using)
             continue
-        [(log_id, position, unnumbered)] = counter
+        log_id, position, unnumbered, *first = rows[0]
         unnumbered = unnumbered and numbered_later
-        if not unnumbered or position <= reached or 0 < limit <= len(rows):
+        found = [] if first[0] is None else rows
+        if not unnumbered or position <= reached or 0 < limit <= len(found):
             now = Place(uuid.UUID(str(log_id)), position)
-            return now, not unnumbered, [logged(row) for row in _events(rows)]
+            return now, not unnumbered, [logged(row) for row in _events(found)]
         reached = position
 
 
@@ -305,19 +308,19 @@ Above READ COMMITTED, which a portal may have set, there is one snapshot for bot
 change of the counter, since then the lock is refused (40001), and so the order holds all the same.
 """
 
-LOOK = f"""
-SELECT log_id, position, EXISTS (SELECT 1 FROM upsrs_event WHERE position IS NULL)
-FROM upsrs_log WHERE id = {LOG}"""  # noqa: S608 - of constants
-
 COLUMNS = tuple(str(field.column) for field in Event._meta.concrete_fields)
 
-NEXT = f"""
-SELECT {", ".join(COLUMNS)} FROM upsrs_event
-WHERE position > {{after}} ORDER BY position LIMIT {{limit}}"""  # noqa: S608 - of constants
+LOOK_AND_READ = f"""
+SELECT log_id, log.position, EXISTS (SELECT 1 FROM upsrs_event WHERE position IS NULL),
+    {", ".join(f"event.{column}" for column in COLUMNS)}
+FROM upsrs_log AS log LEFT JOIN (
+    SELECT * FROM upsrs_event
+    WHERE position > {{after}} ORDER BY position LIMIT {{limit}}
+) AS event ON TRUE
+WHERE log.id = {LOG} ORDER BY event.position"""  # noqa: S608 - of constants
+"""The counter, and beside it the next events, or one row without any. As of one moment."""
 
 SERIALIZATION_FAILURE = "40001"
-
-Rows = list[tuple[Any, ...]]
 
 
 def _number_some(using: str) -> None:
@@ -336,17 +339,8 @@ def _number_some(using: str) -> None:
             raise
 
 
-def _look(using: str, following: str) -> tuple[Rows, Rows]:
-    """The counter row, and the ``following`` events."""
-    with connections[using].cursor() as cursor:
-        cursor.execute(LOOK)
-        counter = cursor.fetchall()
-        cursor.execute(following)
-        return counter, cursor.fetchall()
-
-
-def _events(rows: Rows) -> Iterator[Event]:
-    """The events whose `COLUMNS` were selected, as Django would have read them."""
+def _events(rows: list[tuple[Any, ...]]) -> Iterator[Event]:
+    """The events whose `COLUMNS` end these rows, as Django would have read them."""
     connection = connections[write_alias()]
     fields = Event._meta.concrete_fields
     names = [field.attname for field in fields]
@@ -359,7 +353,7 @@ def _events(rows: Rows) -> Iterator[Event]:
         )
     ]
     for row in rows:
-        values = list(row)
+        values = list(row[-len(names) :])
         for nth, converter, column in convert:
             values[nth] = converter(values[nth], column, connection)
         yield Event.from_db(connection.alias, names, values)

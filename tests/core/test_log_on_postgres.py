@@ -148,8 +148,7 @@ def nodes(top: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def test_numbering_and_reading_cost_what_is_new_however_long_the_log_is(long_log):
     place = Place(events.place().log_id, LENGTH)
     acts = {
-        "look": lambda: ask(events.LOOK),
-        "read": lambda: ask(events.NEXT.format(after=LENGTH - 50, limit=50)),
+        "read": lambda: ask(events.LOOK_AND_READ.format(after=LENGTH - 50, limit=50)),
         "extent": events.extent,
         "missed": lambda: events.missed(Place(place.log_id, LENGTH - 50), until=LENGTH, limit=50),
         "depth": lambda: Event.objects.filter(position=None).count(),
