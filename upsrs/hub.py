@@ -188,17 +188,18 @@ class Hub:
         """Hand one event to one listener, if it is any of its business. The bytes handed."""
         event = encoded.event
         try:
-            frames = listener.frames(encoded, matched)
-            for frame in frames:
+            handed = 0
+            for frame in listener.frames(encoded, matched):
                 listener.outlet.hand(frame)
-            if frames:
+                handed += len(frame[0]) + len(frame[1])
+            if handed:
                 self.places.handed(listener)
             if isinstance(listener, Subscriber) and event.kind is not Kind.SUBSCRIPTION:
                 listener.keep(event, self._index)
         except Exception as error:  # the change is safe in the log; the next one must not suffer
             logger.error("Event %d could not be handed out: %s", event.position, trace(error))
             return 0
-        return sum(len(beginning) + len(rest) for beginning, rest in frames)
+        return handed
 
     async def _instruct(self, event: LoggedEvent) -> None:
         """An AE's subscriptions have changed: those of its sockets that are live go by the new ones.

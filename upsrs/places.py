@@ -22,9 +22,12 @@ from upsrs.turns import Turn
 
 __all__ = ["Places"]
 
-PROOFS_PER_SECOND = 100
-"""Each proof is a ping and a pong, some 0.1 ms: so many are asked for at once, which is a hundredth
-of the process, the rest every few seconds."""
+PROOFS_PER_SECOND = 25
+"""Each proof is a ping and a pong, some 0.1 ms: so many are asked for with the frames themselves, a
+four-hundredth of the process, the rest every few seconds."""
+
+PROOFS_SAVED = 100
+"""So many of those that a quiet time did not need may be asked for later."""
 
 PROOFS_AT_A_TIME = 10
 """Of those: an event that comes meanwhile waits for a millisecond, not for all of them."""
@@ -53,7 +56,7 @@ class Places:
         self._listeners = listeners
         self._position_of = position_of
         self._unproven: dict[Listener, None] = {}
-        self._proofs = float(PROOFS_PER_SECOND)
+        self._proofs = float(PROOFS_SAVED)
         self._proofs_counted_at = loop.time()
         self._departing: dict[uuid.UUID, int | None] = {}
         self._storing = asyncio.Lock()
@@ -80,7 +83,7 @@ class Places:
         """Ask for proofs at once while that is cheap; the rest waits for `keep`."""
         now = self._loop.time()
         self._proofs += (now - self._proofs_counted_at) * PROOFS_PER_SECOND
-        self._proofs = min(self._proofs, PROOFS_PER_SECOND)
+        self._proofs = min(self._proofs, PROOFS_SAVED)
         self._proofs_counted_at = now
         unproven = tuple(self._unproven)
         self._unproven.clear()
