@@ -29,6 +29,7 @@ from upsrs.models import Workitem
 from upsrs.places import Places
 from upsrs.reader import Reader
 from upsrs.traces import trace
+from upsrs.turns import Turn
 from upsrs.watch import Watch
 
 __all__ = ["Hub"]
@@ -41,6 +42,9 @@ PAGE = 50
 
 BATCH_EVENTS = 8
 """After so many the loop gets its turn; what they are to one socket leaves in one write."""
+
+AT_ONCE = 32
+"""The last event of a batch leaves for so many sockets before it is handed to the next."""
 
 BATCH_BYTES = 256 * 1024
 """Nor is more than this given to one socket before it gets its turn."""
@@ -82,6 +86,7 @@ class Hub:
         self._reader: Reader | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._starting = asyncio.Lock()
+        self._turn = Turn.running()
         self.watch = Watch()
         self.places = Places(loop, listeners=self._all, position_of=self.position_of)
         self.catching_up = CatchingUp(
@@ -142,7 +147,7 @@ class Hub:
         """Called from the reader's thread; returns when the page is handed out."""
         asyncio.run_coroutine_threadsafe(self._hand_out(page), self.loop).result()
 
-    async def _hand_out(self, page: Iterable[LoggedEvent]) -> None:
+    async def _hand_out(self, page: list[LoggedEvent]) -> None:
         batch = size = 0
         for event in page:
             if event.position <= self.position:
@@ -152,7 +157,8 @@ class Hub:
             encoded = Encoded(event)
             # Nothing is awaited within one event: place and frames move together.
             batch += 1
-            size += self._hand_out_event(encoded)
+            ends = batch >= BATCH_EVENTS or event is page[-1]
+            size += self._hand_out_event(encoded, ends=ends)
             self._recent.append(encoded)
             self.position = event.position
             if batch >= BATCH_EVENTS or size >= BATCH_BYTES:
@@ -160,8 +166,12 @@ class Hub:
                 await asyncio.sleep(0)
                 await backlog.settle()
 
-    def _hand_out_event(self, encoded: Encoded) -> int:
-        """Hand one event to all whom it concerns; the most bytes that one of them got."""
+    def _hand_out_event(self, encoded: Encoded, *, ends: bool) -> int:
+        """Hand one event to all whom it concerns; the most bytes that one of them got.
+
+        If it ends a batch, it leaves for the first while the last have yet to be handed it: sooner,
+        and while what is known of a socket is still in the processor's cache.
+        """
         event = encoded.event
         most = deliveries = 0
         for listener, matched in self._concerned(event).items():
@@ -170,6 +180,8 @@ class Hub:
                 handed = self._hand(listener, encoded, matched)
                 most = max(most, handed)
                 deliveries += bool(handed)
+                if ends and handed and not deliveries % AT_ONCE:
+                    self._turn.flush()
         handouts.note(event, deliveries)
         return most
 

@@ -46,6 +46,12 @@ class Turn:
         self._schedule()
         self._last_words.append(add)
 
+    def flush(self) -> None:
+        """Let go of what was written until now, without the last words."""
+        written, self._written = self._written, []
+        for each in written:
+            _guarded(each.flush)
+
     def _schedule(self) -> None:
         if not (self._written or self._last_words):
             self.loop.call_soon(self._end)
@@ -54,9 +60,8 @@ class Turn:
         # The lists are let go of only when nothing can be added to this turn any more.
         for add in self._last_words:
             _guarded(add)
-        written, self._written, self._last_words = self._written, [], []
-        for each in written:
-            _guarded(each.flush)
+        self._last_words = []
+        self.flush()
 
 
 def _guarded(act: Callable[[], None]) -> None:

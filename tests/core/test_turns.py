@@ -45,6 +45,18 @@ async def test_what_is_first_written_to_with_the_last_words_leaves_in_the_same_t
     assert said == ["a ping"], "once"
 
 
+async def test_what_leaves_before_the_end_does_so_without_the_last_words():
+    said: list[str] = []
+    turn = Turn.running()
+    turn.before_end(lambda: said.append("the ping"))
+    turn.add(Written(said, "the first"))
+    turn.flush()
+    turn.add(Written(said, "the second"))
+    assert said == ["the first"]
+    await turn_ends()
+    assert said == ["the first", "the ping", "the second"]
+
+
 async def test_one_that_fails_keeps_nothing_of_the_others(caplog):
     said: list[str] = []
 
