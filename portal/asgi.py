@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from typing import Any, cast
 
 from django.core.asgi import get_asgi_application
-
-# Thousands of open sockets are objects that stay. By Python's default a burst has them all looked at
-# for garbage again and again, which takes a third of the portable lane's throughput.
-gc.set_threshold(10_000, 5, 5)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django_application = get_asgi_application()
