@@ -44,7 +44,7 @@ BATCH_EVENTS = 8
 """After so many the loop gets its turn; what they are to one socket leaves in one write."""
 
 AT_ONCE = 32
-"""The last event of a batch leaves for so many sockets before it is handed to the next."""
+"""An event that is alone leaves for so many sockets before it is handed to the next."""
 
 BATCH_BYTES = 256 * 1024
 """Nor is more than this given to one socket before it gets its turn."""
@@ -157,8 +157,7 @@ class Hub:
             encoded = Encoded(event)
             # Nothing is awaited within one event: place and frames move together.
             batch += 1
-            ends = batch >= BATCH_EVENTS or event is page[-1]
-            size += self._hand_out_event(encoded, ends=ends)
+            size += self._hand_out_event(encoded, alone=len(page) == 1)
             self._recent.append(encoded)
             self.position = event.position
             if batch >= BATCH_EVENTS or size >= BATCH_BYTES:
@@ -166,11 +165,11 @@ class Hub:
                 await asyncio.sleep(0)
                 await backlog.settle()
 
-    def _hand_out_event(self, encoded: Encoded, *, ends: bool) -> int:
+    def _hand_out_event(self, encoded: Encoded, *, alone: bool) -> int:
         """Hand one event to all whom it concerns; the most bytes that one of them got.
 
-        If it ends a batch, it leaves for the first while the last have yet to be handed it: sooner,
-        and while what is known of a socket is still in the processor's cache.
+        If it is alone it leaves for the first while the last have yet to be handed it: sooner, and
+        while what is known of a socket is still in the processor's cache.
         """
         event = encoded.event
         most = deliveries = 0
@@ -180,7 +179,7 @@ class Hub:
                 handed = self._hand(listener, encoded, matched)
                 most = max(most, handed)
                 deliveries += bool(handed)
-                if ends and handed and not deliveries % AT_ONCE:
+                if alone and handed and not deliveries % AT_ONCE:
                     self._turn.flush()
         handouts.note(event, deliveries)
         return most
