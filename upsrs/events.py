@@ -243,24 +243,20 @@ def read_on(after: int, limit: int) -> tuple[Place, bool, list[LoggedEvent]]:
     anew takes Django several times as long as all the rest.
     """
     using = write_alias()
-    statement = LOOK_AND_READ.format(after=int(after), limit=int(limit))
     numbered_later = connections[using].vendor != "sqlite"
     reached = -1
     while True:
         if numbered_later:
             _number_some(using)
-        with connections[using].cursor() as cursor:
-            cursor.execute(statement)
-            rows = cursor.fetchall()
-        if not rows:
+        counter, rows = _look(using, after=int(after), limit=int(limit))
+        if not counter:
             _log(using)
             continue
-        log_id, position, unnumbered, *first = rows[0]
+        [(log_id, position, unnumbered)] = counter
         unnumbered = unnumbered and numbered_later
-        found = [] if first[0] is None else rows
-        if not unnumbered or position <= reached or 0 < limit <= len(found):
+        if not unnumbered or position <= reached or 0 < limit <= len(rows):
             now = Place(uuid.UUID(str(log_id)), position)
-            return now, not unnumbered, [logged(row) for row in _events(found)]
+            return now, not unnumbered, [logged(row) for row in _events(rows)]
         reached = position
 
 
@@ -308,19 +304,24 @@ Above READ COMMITTED, which a portal may have set, there is one snapshot for bot
 change of the counter, since then the lock is refused (40001), and so the order holds all the same.
 """
 
+COUNTER = "log.log_id, log.position, EXISTS (SELECT 1 FROM upsrs_event WHERE position IS NULL)"
+
+LOOK = f"SELECT {COUNTER} FROM upsrs_log AS log WHERE log.id = {LOG}"  # noqa: S608 - of constants
+
 COLUMNS = tuple(str(field.column) for field in Event._meta.concrete_fields)
 
+NEXT = f"""
+SELECT {", ".join(COLUMNS)} FROM upsrs_event
+WHERE position > {{after}} ORDER BY position LIMIT {{limit}}"""  # noqa: S608 - of constants
+
 LOOK_AND_READ = f"""
-SELECT log_id, log.position, EXISTS (SELECT 1 FROM upsrs_event WHERE position IS NULL),
-    {", ".join(f"event.{column}" for column in COLUMNS)}
-FROM upsrs_log AS log LEFT JOIN (
-    SELECT * FROM upsrs_event
-    WHERE position > {{after}} ORDER BY position LIMIT {{limit}}
-) AS event ON TRUE
+SELECT {COUNTER}, event.* FROM upsrs_log AS log LEFT JOIN ({NEXT}) AS event ON TRUE
 WHERE log.id = {LOG} ORDER BY event.position"""  # noqa: S608 - of constants
-"""The counter, and beside it the next events, or one row without any. As of one moment."""
+"""Both in one message: one row without an event, if there is none."""
 
 SERIALIZATION_FAILURE = "40001"
+
+Rows = list[tuple[Any, ...]]
 
 
 def _number_some(using: str) -> None:
@@ -339,8 +340,23 @@ def _number_some(using: str) -> None:
             raise
 
 
-def _events(rows: list[tuple[Any, ...]]) -> Iterator[Event]:
-    """The events whose `COLUMNS` end these rows, as Django would have read them."""
+def _look(using: str, *, after: int, limit: int) -> tuple[Rows, Rows]:
+    """The counter row, and the `COLUMNS` of the next events."""
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":  # it would write the datasets down to join and sort them
+            cursor.execute(LOOK)
+            counter = cursor.fetchall()
+            cursor.execute(NEXT.format(after=after, limit=limit))
+            return counter, cursor.fetchall()
+        cursor.execute(LOOK_AND_READ.format(after=after, limit=limit))
+        joined = cursor.fetchall()
+        read = -len(COLUMNS)
+        return [row[:read] for row in joined[:1]], [row[read:] for row in joined if row[read]]
+
+
+def _events(rows: Rows) -> Iterator[Event]:
+    """The events whose `COLUMNS` were selected, as Django would have read them."""
     connection = connections[write_alias()]
     fields = Event._meta.concrete_fields
     names = [field.attname for field in fields]
@@ -353,7 +369,7 @@ def _events(rows: list[tuple[Any, ...]]) -> Iterator[Event]:
         )
     ]
     for row in rows:
-        values = list(row[-len(names) :])
+        values = list(row)
         for nth, converter, column in convert:
             values[nth] = converter(values[nth], column, connection)
         yield Event.from_db(connection.alias, names, values)

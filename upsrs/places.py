@@ -23,14 +23,14 @@ from upsrs.turns import Turn
 __all__ = ["Places"]
 
 PROOFS_PER_SECOND = 25
-"""Each proof is a ping and a pong, some 0.1 ms: so many are asked for with the frames themselves, a
-four-hundredth of the process, the rest every few seconds."""
+"""Each proof is a ping and a pong, some 0.1 ms: so many are asked for as soon as the frames have been
+written, a four-hundredth of the process, the rest every few seconds."""
 
 PROOFS_SAVED = 100
 """So many of those that a quiet time did not need may be asked for later."""
 
 PROOFS_AT_A_TIME = 10
-"""Of those: an event that comes meanwhile waits for a millisecond, not for all of them."""
+"""Of the rest: an event that comes meanwhile waits for a millisecond, not for all of them."""
 
 PAUSE_SECONDS = 0.04
 """Between so many and the next, which is a fortieth of the process; of very many, more at a time."""
@@ -74,8 +74,8 @@ class Places:
         if listener.gone:
             return
         if not self._unproven:
-            # The ping leaves with what it proves: a client that reads its message and closes at
-            # once has answered by then, and its place is exact.
+            # The ping leaves with what it proves, or right behind it if many are told: a client
+            # that reads its message and closes at once has answered by then, and its place is exact.
             Turn.running().before_end(self._prove_soon)
         self._unproven[listener] = None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -23,19 +25,29 @@ SOCKETS = AT_ONCE + 8
 
 
 class Socket:
-    """Keeps what it is handed until it is flushed."""
+    """Keeps what it is handed until it is flushed, and answers each ping at once."""
+
+    can_prove = True
 
     def __init__(self, said: list[str], number: int) -> None:
         self.said, self.number = said, number
         self.heard: list[bytes] = []
+        self.due = False
 
     def hand(self, frame: tuple[bytes, bytes]) -> None:
         self.said.append(f"{self.number} is handed it")
         self.heard.append(frame[1])
-        Turn.running().add(self)
+        if not self.due:
+            self.due = True
+            Turn.running().add(self)
 
     def flush(self) -> None:
+        self.due = False
         self.said.append(f"it leaves for {self.number}")
+
+    def prove(self, taken: Callable[[], None]) -> None:
+        self.said.append(f"{self.number} is asked for a proof")
+        taken()
 
 
 class Crowd:
@@ -68,12 +80,20 @@ def event(position: int) -> LoggedEvent:
     return LoggedEvent(position, now, Kind.CREATED, "2.25.9", None, after, None)
 
 
+async def turn_ends() -> None:
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
 async def test_it_leaves_for_the_first_before_the_last_are_handed_it():
     crowd = Crowd()
     await crowd.hub._hand_out([event(1)])
     said = crowd.said
     assert said.index("it leaves for 0") < said.index(f"{SOCKETS - 1} is handed it")
     assert said.index(f"{AT_ONCE - 1} is handed it") < said.index("it leaves for 0")
+    await turn_ends()
+    assert said.index("it leaves for 0") < said.index("0 is asked for a proof")
+    assert [listener.proven for listener in crowd.listeners] == [1] * SOCKETS
 
 
 async def test_of_several_read_at_once_what_a_socket_gets_leaves_together():
@@ -81,6 +101,8 @@ async def test_of_several_read_at_once_what_a_socket_gets_leaves_together():
     await crowd.hub._hand_out([event(1), event(2)])
     assert crowd.said.count("0 is handed it") == 2
     assert not [step for step in crowd.said if "leaves" in step], "but at the end of the turn"
+    await turn_ends()
+    assert crowd.said.count("it leaves for 0") == 1
 
 
 async def test_whoever_falls_behind_while_it_leaves_for_others_catches_up_with_it():

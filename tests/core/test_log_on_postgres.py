@@ -186,7 +186,7 @@ def check_plan(name: str, sql: str) -> None:
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}".replace("%", "%%"), [])
         plan = cursor.fetchone()[0][0]["Plan"]
         transaction.set_rollback(True)
-    found = list(nodes(plan))
+    found = [node for node in nodes(plan) if node.get("Relation Name") != "upsrs_log"]  # one row
     assert not [node for node in found if "Seq Scan" in node["Node Type"]], (name, found)
     touched = sum(
         (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
