@@ -74,8 +74,8 @@ class Places:
         if listener.gone:
             return
         if not self._unproven:
-            # The ping leaves with what it proves, or right behind it if many are told: a client
-            # that reads its message and closes at once has answered by then, and its place is exact.
+            # The ping leaves with what it proves, or a moment later if many are told: a client that
+            # reads its message and closes then has answered by then, and its place is exact.
             Turn.running().before_end(self._prove_soon)
         self._unproven[listener] = None
 
