@@ -68,14 +68,15 @@ def test_an_error_is_raised_to_who_iterates():
 
 
 def test_a_slow_reader_holds_the_server_back():
-    """48 MiB are more than what sockets and buffers hold: it is read as it is asked for."""
+    """So many MiB are more than sockets and buffers hold: it is read as it is asked for."""
+    frames = 96
     frame = json.dumps({"eventType": "UPDATED", "workitemUID": "1.2", "filler": "x" * 2**20})
     sent = 0
 
     async def script(line: Line) -> None:
         nonlocal sent
         await line.begin()
-        for _ in range(48):
+        for _ in range(frames):
             await line.socket.send(frame)
             sent += 1
         await line.event(9)
@@ -84,9 +85,9 @@ def test_a_slow_reader_holds_the_server_back():
     with running(Channel(script)) as channel, follow(channel.url) as worklist:
         first = next(worklist)
         time.sleep(0.3)  # the server has every occasion to send
-        assert sent < 48
+        assert sent < frames
         assert first.event_id is None
-        assert take(worklist, 48)[-1].event_id == 9
+        assert take(worklist, frames)[-1].event_id == 9
 
 
 def test_ctrl_c_interrupts_the_waiting_and_loses_nothing():
