@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests import datasets
+from tests.core.test_turns import turn_ends
 from upsrs.access import EVERYTHING
 from upsrs.dicom import matching
 from upsrs.dicom.changes import Kind
@@ -78,11 +78,6 @@ def event(position: int) -> LoggedEvent:
     after = matching.snapshot(datasets.dataset(WorklistLabel="CT", ProcedureStepState="SCHEDULED"))
     now = datetime.now(UTC)
     return LoggedEvent(position, now, Kind.CREATED, "2.25.9", None, after, None)
-
-
-async def turn_ends() -> None:
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
 
 
 async def test_it_leaves_for_the_first_before_the_last_are_handed_it():
