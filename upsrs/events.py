@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
-from django.db import OperationalError, connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.models import Count, F, Max, Q, Subquery
 from django.db.models.functions import Coalesce
 
@@ -238,22 +238,17 @@ def read_on(after: int, limit: int) -> tuple[Place, bool, list[LoggedEvent]]:
     page is not full, another process holds the counter or has just committed more: look again
     after a moment.
 
-    The numbering is a message by itself: who freezes while it is sent a page holds no counter.
-    In SQL of our own: it is what each event costs each process, and to write the same statements
-    anew takes Django several times as long as all the rest.
+    In SQL of our own, and in few words to the database: it is what each event costs each process,
+    and to write the same statements anew takes Django several times as long as all the rest.
     """
     using = write_alias()
-    numbered_later = connections[using].vendor != "sqlite"
     reached = -1
     while True:
-        if numbered_later:
-            _number_some(using)
-        counter, rows = _look(using, after=int(after), limit=int(limit))
+        counter, rows = _number_and_look(using, after=int(after), limit=int(limit))
         if not counter:
             _log(using)
             continue
         [(log_id, position, unnumbered)] = counter
-        unnumbered = unnumbered and numbered_later
         if not unnumbered or position <= reached or 0 < limit <= len(rows):
             now = Place(uuid.UUID(str(log_id)), position)
             return now, not unnumbered, [logged(row) for row in _events(rows)]
@@ -269,36 +264,37 @@ def number() -> tuple[Place, bool]:
     return now, all_numbered
 
 
-NUMBER = f"""
-UPDATE upsrs_event AS event SET position = last + fresh.nth
-FROM (
-    SELECT id, row_number() OVER (ORDER BY id) AS nth FROM (
-        SELECT id FROM upsrs_event WHERE position IS NULL ORDER BY id LIMIT {NUMBER_AT_ONCE}
-    ) AS unnumbered
-) AS fresh
-WHERE event.id = fresh.id"""  # noqa: S608 - of constants
+UNNUMBERED = f"""
+SELECT id FROM upsrs_event WHERE position IS NULL ORDER BY id LIMIT {NUMBER_AT_ONCE}"""  # noqa: S608 - of constants
 
 NUMBER_IF_NOBODY_ELSE_DOES = f"""
 DO $$
 DECLARE
     last bigint;
-    numbered bigint;
+    fresh bigint;
+    numbered boolean := false;
 BEGIN
     SELECT position INTO last FROM upsrs_log WHERE id = {LOG} FOR UPDATE SKIP LOCKED;
     IF FOUND THEN
-        {NUMBER};
-        GET DIAGNOSTICS numbered = ROW_COUNT;
-        IF numbered > 0 THEN
-            UPDATE upsrs_log SET position = last + numbered WHERE id = {LOG};
+        FOR fresh IN {UNNUMBERED} LOOP
+            last := last + 1;
+            UPDATE upsrs_event SET position = last WHERE id = fresh;
+            numbered := true;
+        END LOOP;
+        IF numbered THEN
+            UPDATE upsrs_log SET position = last WHERE id = {LOG};
         END IF;
     END IF;
 END $$"""  # noqa: S608 - of constants
-"""One message to the database, so that a process cannot freeze with the counter in its hand.
+"""Said at once, so that a process cannot freeze with the counter in its hand.
 
 1. Lock the counter row, or leave it to who has it.
-2. In a *second* statement, whose snapshot is younger than the lock, number what is visible and
-   unnumbered, in order of id. For one workitem that is its order of commit: the lock on its row
+2. In a *second* statement, whose snapshot is younger than the lock, see what is unnumbered, and
+   number it in order of id. For one workitem that is its order of commit: the lock on its row
    lets the next event be written only after the last one has committed.
+
+One by one: to plan a statement that numbers all costs more than to number a few, and of many it
+saves nothing.
 
 Above READ COMMITTED, which a portal may have set, there is one snapshot for both. It misses no
 change of the counter, since then the lock is refused (40001), and so the order holds all the same.
@@ -324,35 +320,47 @@ SERIALIZATION_FAILURE = "40001"
 Rows = list[tuple[Any, ...]]
 
 
-def _number_some(using: str) -> None:
-    connection = connections[using]
-    try:
-        with connection.cursor() as cursor:
-            if connection.in_atomic_block:
-                # The caller's transaction has the counter until it ends: not if it freezes.
-                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '5s'")
-            cursor.execute(NUMBER_IF_NOBODY_ELSE_DOES)
-    except OperationalError as error:
-        # Another process has just numbered, which is as good; but a transaction of the caller's
-        # has been given up by the database.
-        refused = getattr(error.__cause__, "sqlstate", "") == SERIALIZATION_FAILURE
-        if not refused or connection.in_atomic_block:
-            raise
-
-
-def _look(using: str, *, after: int, limit: int) -> tuple[Rows, Rows]:
-    """The counter row, and the `COLUMNS` of the next events."""
+def _number_and_look(using: str, *, after: int, limit: int) -> tuple[Rows, Rows]:
+    """The counter row, and the `COLUMNS` of the next events, once all is numbered that may be."""
     connection = connections[using]
     with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":  # it would write the datasets down to join and sort them
+        if connection.vendor == "sqlite":  # numbered as they were written
+            # Not joined: to sort them it would write the datasets down.
             cursor.execute(LOOK)
             counter = cursor.fetchall()
             cursor.execute(NEXT.format(after=after, limit=limit))
             return counter, cursor.fetchall()
-        cursor.execute(LOOK_AND_READ.format(after=after, limit=limit))
+        look = LOOK_AND_READ.format(after=after, limit=limit)
+        _number_some(connection, cursor, then=look)
         joined = cursor.fetchall()
         read = -len(COLUMNS)
         return [row[:read] for row in joined[:1]], [row[read:] for row in joined if row[read]]
+
+
+def _number_some(connection: Any, cursor: Any, *, then: str) -> None:
+    """Number some, and ask for what comes ``then``, in one message to the database.
+
+    What is numbered has committed before that is answered: who freezes while it is sent a page
+    holds no counter.
+    """
+    if connection.in_atomic_block:
+        # The caller's transaction has the counter until it ends: not if it freezes.
+        begin, end = "SET LOCAL idle_in_transaction_session_timeout = '5s'", ""
+    else:
+        begin, end = "BEGIN", "COMMIT"
+    try:
+        cursor.execute(f"{begin}; {NUMBER_IF_NOBODY_ELSE_DOES}; {end}; {then}")
+        while cursor.nextset():
+            pass
+    except DatabaseError as error:
+        if connection.in_atomic_block:
+            raise  # the database has given up the caller's transaction
+        if getattr(error.__cause__, "sqlstate", "") != SERIALIZATION_FAILURE:
+            connection.close()  # ours may be open
+            raise
+        # Another process has just numbered, which is as good.
+        connection.rollback()
+        cursor.execute(then)
 
 
 def _events(rows: Rows) -> Iterator[Event]:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import DatabaseError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from tests import datasets
@@ -101,6 +101,18 @@ def test_several_who_number_at_once_leave_no_gap_and_keep_the_order(isolation):
     assert _by_workitem([(uid, step) for _, uid, step in first]) == _by_workitem(committed)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_numbering_that_fails_leaves_no_transaction_open(monkeypatch):
+    workitems.create(None, datasets.dataset())
+    with monkeypatch.context() as broken:
+        broken.setattr(events, "NUMBER_IF_NOBODY_ELSE_DOES", "DO $$ BEGIN RAISE 'no'; END $$")
+        with pytest.raises(DatabaseError, match="no"):
+            events.number()
+    place, all_numbered = events.number()
+    assert place.position
+    assert all_numbered
+
+
 def _step(event: LoggedEvent) -> str:
     step: str = event.after.dataset["00741204"]["Value"][0]
     return step
@@ -152,7 +164,7 @@ def test_numbering_and_reading_cost_what_is_new_however_long_the_log_is(long_log
         "extent": events.extent,
         "missed": lambda: events.missed(Place(place.log_id, LENGTH - 50), until=LENGTH, limit=50),
         "depth": lambda: Event.objects.filter(position=None).count(),
-        "number": number,
+        "number": lambda: ask(events.UNNUMBERED),
     }
     for name, act in acts.items():
         with CaptureQueriesContext(connection) as asked:
@@ -170,15 +182,6 @@ def test_numbering_and_reading_cost_what_is_new_however_long_the_log_is(long_log
 def ask(sql: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql)
-
-
-def number() -> None:
-    """What it says within its block, by itself: that is planned as any other statement."""
-    with connection.cursor() as cursor, transaction.atomic():
-        cursor.execute(events.NUMBER.replace("last", str(LENGTH)))
-        assert cursor.rowcount == NEW
-        # The plan is asked of the same state again.
-        transaction.set_rollback(True)
 
 
 def check_plan(name: str, sql: str) -> None:

@@ -47,6 +47,15 @@ def test_a_burst_of_commits_needs_few_wakeups(layer):
     assert 1 <= layer.sent < 5_000
 
 
+def test_the_wakeups_of_a_busy_process_follow_at_a_distance(layer):
+    began = time.monotonic()
+    while time.monotonic() - began < 0.5:
+        wakeup.wake()
+        time.sleep(0.001)
+    wakeup.flush(5)
+    assert 2 <= layer.sent <= (time.monotonic() - began) / wakeup.APART_SECONDS + 2
+
+
 def test_a_silent_layer_holds_up_no_writer_and_is_let_go(layer):
     layer.silent = True
     started = time.monotonic()
