@@ -23,11 +23,12 @@ from upsrs.turns import Turn
 __all__ = ["Places"]
 
 PROOFS_PER_SECOND = 25
-"""Each proof is a ping and a pong, some 0.1 ms: so many are asked for as soon as the frames have been
-written, a four-hundredth of the process, the rest every few seconds."""
+"""Each proof is a ping and a pong, some 0.2 ms: so many are asked for as soon as the frames have been
+written, a two-hundredth of the process, the rest every few seconds."""
 
-PROOFS_SAVED = 100
-"""So many of those that a quiet time did not need may be asked for later."""
+PROOFS_SAVED = 50
+"""So many of those that a quiet time did not need may be asked for later. Where more sockets were told
+than that, a few of them would gain nothing."""
 
 PROOFS_AT_A_TIME = 10
 """Of the rest: an event that comes meanwhile waits for a millisecond, not for all of them."""
@@ -80,16 +81,16 @@ class Places:
         self._unproven[listener] = None
 
     def _prove_soon(self) -> None:
-        """Ask for proofs at once while that is cheap; the rest waits for `keep`."""
+        """Ask all who were told at once, while that is cheap; else they wait for `keep`."""
         now = self._loop.time()
         self._proofs += (now - self._proofs_counted_at) * PROOFS_PER_SECOND
         self._proofs = min(self._proofs, PROOFS_SAVED)
         self._proofs_counted_at = now
         unproven = tuple(self._unproven)
         self._unproven.clear()
+        if len(unproven) > self._proofs:
+            return
         for listener in unproven:
-            if self._proofs < 1:
-                break
             if listener.outlet.can_prove and not listener.gone and self._prove(listener):
                 self._proofs -= 1
 

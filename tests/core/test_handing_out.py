@@ -17,6 +17,7 @@ from upsrs.dicom.matching import Keys
 from upsrs.events import LoggedEvent
 from upsrs.hub import AT_ONCE, Hub
 from upsrs.listeners import Follower
+from upsrs.places import PROOFS_SAVED
 from upsrs.turns import Turn
 
 pytestmark = pytest.mark.asyncio
@@ -53,10 +54,10 @@ class Socket:
 class Crowd:
     """A hub, and so many live listeners, each at a socket of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, sockets: int = SOCKETS) -> None:
         self.said: list[str] = []
         self.hub = Hub.running()
-        self.sockets = [Socket(self.said, number) for number in range(SOCKETS)]
+        self.sockets = [Socket(self.said, number) for number in range(sockets)]
         self.listeners = [self._listener(socket) for socket in self.sockets]
 
     def _listener(self, socket: Socket) -> Follower:
@@ -89,6 +90,15 @@ async def test_it_leaves_for_the_first_before_the_last_are_handed_it():
     await turn_ends()
     assert said.index("it leaves for 0") < said.index("0 is asked for a proof")
     assert [listener.proven for listener in crowd.listeners] == [1] * SOCKETS
+
+
+async def test_of_very_many_none_is_asked_for_a_proof_at_once():
+    """A few of them would gain nothing, and the next event would wait for all."""
+    crowd = Crowd(PROOFS_SAVED + 1)
+    await crowd.hub._hand_out([event(1)])
+    await turn_ends()
+    assert not [step for step in crowd.said if "proof" in step]
+    assert all(listener.dirty for listener in crowd.listeners), "they are asked a little later"
 
 
 async def test_of_several_read_at_once_what_a_socket_gets_leaves_together():
