@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -62,7 +63,12 @@ class Reader(threading.Thread):
         """It looks because it was time to, and nobody has said that there is anything."""
 
     def wake(self) -> None:
-        self._woken.set()
+        """There may be more to read. Called from any thread, and returns at once."""
+        if not self._woken.is_set():
+            self._woken.set()
+            # It asks the database, and whoever has committed goes on meanwhile: without this it
+            # would wait for the interpreter until the request is answered.
+            time.sleep(0)
 
     def stop(self) -> None:
         self._stopped.set()
