@@ -300,9 +300,8 @@ Above READ COMMITTED, which a portal may have set, there is one snapshot for bot
 change of the counter, since then the lock is refused (40001), and so the order holds all the same.
 """
 
-COUNTER = "log.log_id, log.position, EXISTS (SELECT 1 FROM upsrs_event WHERE position IS NULL)"
-
-LOOK = f"SELECT {COUNTER} FROM upsrs_log AS log WHERE log.id = {LOG}"  # noqa: S608 - of constants
+LOOK = f"SELECT log_id, position, 0 FROM upsrs_log WHERE id = {LOG}"  # noqa: S608 - of constants
+"""On SQLite all are numbered as they are written."""
 
 COLUMNS = tuple(str(field.column) for field in Event._meta.concrete_fields)
 
@@ -311,7 +310,8 @@ SELECT {", ".join(COLUMNS)} FROM upsrs_event
 WHERE position > {{after}} ORDER BY position LIMIT {{limit}}"""  # noqa: S608 - of constants
 
 LOOK_AND_READ = f"""
-SELECT {COUNTER}, event.* FROM upsrs_log AS log LEFT JOIN ({NEXT}) AS event ON TRUE
+SELECT log.log_id, log.position, EXISTS (SELECT 1 FROM upsrs_event WHERE position IS NULL), event.*
+FROM upsrs_log AS log LEFT JOIN ({NEXT}) AS event ON TRUE
 WHERE log.id = {LOG} ORDER BY event.position"""  # noqa: S608 - of constants
 """Both in one message: one row without an event, if there is none."""
 
@@ -324,8 +324,7 @@ def _number_and_look(using: str, *, after: int, limit: int) -> tuple[Rows, Rows]
     """The counter row, and the `COLUMNS` of the next events, once all is numbered that may be."""
     connection = connections[using]
     with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":  # numbered as they were written
-            # Not joined: to sort them it would write the datasets down.
+        if connection.vendor == "sqlite":  # it would write the datasets down to join and sort them
             cursor.execute(LOOK)
             counter = cursor.fetchall()
             cursor.execute(NEXT.format(after=after, limit=limit))

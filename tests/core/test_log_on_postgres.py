@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -111,6 +112,46 @@ def test_a_numbering_that_fails_leaves_no_transaction_open(monkeypatch):
     place, all_numbered = events.number()
     assert place.position
     assert all_numbered
+
+
+class _Said(Exception):
+    """What was to be said to the database."""
+
+
+def _catch(execute: Any, sql: str, *_: Any) -> None:
+    raise _Said(sql)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_freezes_while_it_is_sent_a_page_holds_no_counter():
+    place = events.numbered_place()
+    long = datasets.dataset(ProcedureStepLabel="x" * 1_000_000)
+    made = {"time": "2026-01-05T08:00:00Z", "workitem_uid": "2.25.1", "kind": "UPDATED"}
+    Event.objects.bulk_create([Event(**made, dataset=long) for _ in range(30)])
+    with connection.execute_wrapper(_catch), pytest.raises(_Said) as said:
+        events.read_on(place.position, 50)
+    frozen = connection.copy()
+    frozen.ensure_connection()
+    line = frozen.connection.pgconn
+    try:
+        line.send_query(str(said.value).encode())  # and then it does not read
+        deadline = time.monotonic() + 20
+        while _waits_for(line.backend_pid) != "ClientWrite":
+            assert time.monotonic() < deadline
+        workitems.create(None, datasets.dataset())
+        now, all_numbered = events.number()
+        assert all_numbered
+        assert now.position == place.position + 31
+    finally:
+        frozen.connection.cancel()
+        frozen.close()
+
+
+def _waits_for(pid: int) -> str | None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT wait_event FROM pg_stat_activity WHERE pid = %s", [pid])
+        found: str | None = cursor.fetchone()[0]
+        return found
 
 
 def _step(event: LoggedEvent) -> str:
