@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
-from django.db import DatabaseError, connections, transaction
+from django.db import connections, transaction
 from django.db.models import Count, F, Max, Q, Subquery
 from django.db.models.functions import Coalesce
 
@@ -339,23 +339,24 @@ def _number_and_look(using: str, *, after: int, limit: int) -> tuple[Rows, Rows]
 def _number_some(connection: Any, cursor: Any, *, then: str) -> None:
     """Number some, and ask for what comes ``then``, in one message to the database.
 
-    What is numbered has committed before that is answered: who freezes while it is sent a page
-    holds no counter.
+    Unless in a transaction of the caller's, what is numbered has committed before that is answered:
+    who freezes while it is sent a page holds no counter.
     """
-    if connection.in_atomic_block:
+    by_itself = connection.get_autocommit()
+    if by_itself:
+        begin, end = "BEGIN", "COMMIT"
+    else:
         # The caller's transaction has the counter until it ends: not if it freezes.
         begin, end = "SET LOCAL idle_in_transaction_session_timeout = '5s'", ""
-    else:
-        begin, end = "BEGIN", "COMMIT"
     try:
         cursor.execute(f"{begin}; {NUMBER_IF_NOBODY_ELSE_DOES}; {end}; {then}")
-        while cursor.nextset():
-            pass
-    except DatabaseError as error:
-        if connection.in_atomic_block:
+        while cursor.description is None:  # what numbers has no rows
+            cursor.nextset()
+    except BaseException as error:
+        if not by_itself:
             raise  # the database has given up the caller's transaction
         if getattr(error.__cause__, "sqlstate", "") != SERIALIZATION_FAILURE:
-            connection.close()  # ours may be open
+            connection.close()  # its transaction may be open
             raise
         # Another process has just numbered, which is as good.
         connection.rollback()

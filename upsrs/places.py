@@ -31,10 +31,10 @@ PROOFS_SAVED = 50
 than that, a few of them would gain nothing."""
 
 PROOFS_AT_A_TIME = 10
-"""Of the rest: an event that comes meanwhile waits for a millisecond, not for all of them."""
+"""Of the rest: an event that comes meanwhile waits for two milliseconds, not for all of them."""
 
 PAUSE_SECONDS = 0.04
-"""Between so many and the next, which is a fortieth of the process; of very many, more at a time."""
+"""Between so many and the next, which is a twentieth of the process; of very many, more at a time."""
 
 PROOFS_AT_ONCE = 4
 """So many pings of one socket may wait for their answer: its last frame is soon proven as well."""
@@ -75,8 +75,8 @@ class Places:
         if listener.gone:
             return
         if not self._unproven:
-            # The ping leaves with what it proves, or a moment later if many are told: a client that
-            # reads its message and closes then has answered by then, and its place is exact.
+            # The ping leaves with what it proves: a client that reads its message and closes then has
+            # answered by then, and its place is exact. Of very many who are told, `keep` asks later.
             Turn.running().before_end(self._prove_soon)
         self._unproven[listener] = None
 

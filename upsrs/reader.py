@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -62,13 +61,11 @@ class Reader(threading.Thread):
         self._unwoken = False
         """It looks because it was time to, and nobody has said that there is anything."""
 
-    def wake(self) -> None:
-        """There may be more to read. Called from any thread, and returns at once."""
-        if not self._woken.is_set():
-            self._woken.set()
-            # It asks the database, and whoever has committed goes on meanwhile: without this it
-            # would wait for the interpreter until the request is answered.
-            time.sleep(0)
+    def wake(self) -> bool:
+        """There may be more to read. Called from any thread; is this the first to say so?"""
+        first = not self._woken.is_set()
+        self._woken.set()
+        return first
 
     def stop(self) -> None:
         self._stopped.set()

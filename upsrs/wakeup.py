@@ -49,16 +49,19 @@ logger = logging.getLogger(__name__)
 _others = True
 """May another process have a hub?"""
 
-_listeners: set[Callable[[], None]] = set()
+_listeners: set[Callable[[], bool]] = set()
 """The hubs of this process: they need no layer to hear of a commit."""
 
 
-def listen(callback: Callable[[], None]) -> None:
-    """Call back at each commit of this process, from the committing thread: it must only set a flag."""
+def listen(callback: Callable[[], bool]) -> None:
+    """Call back at each commit of this process, from the committing thread.
+
+    It must only set a flag, and say whether it was not set before.
+    """
     _listeners.add(callback)
 
 
-def unlisten(callback: Callable[[], None]) -> None:
+def unlisten(callback: Callable[[], bool]) -> None:
     _listeners.discard(callback)
 
 
@@ -70,8 +73,11 @@ def expect_others(others: bool) -> None:
 
 def wake() -> None:
     """Tell every hub, here and in the other processes, that the log has grown."""
-    for callback in tuple(_listeners):
-        callback()
+    woken = [callback() for callback in tuple(_listeners)]
+    if any(woken):
+        # They ask the database while this thread goes on: else they would wait for the interpreter
+        # until the request is answered.
+        time.sleep(0)
     if not _others:
         return
     layer = get_channel_layer()
@@ -134,7 +140,7 @@ class _Bridge:
         await layer.group_send(GROUP, self.message)
 
 
-async def hear(wake: Callable[[], None]) -> None:
+async def hear(wake: Callable[[], object]) -> None:
     """Call back when another process has woken us, without end; without a layer we poll."""
     layer = get_channel_layer()
     if layer is None or isinstance(layer, InMemoryChannelLayer):

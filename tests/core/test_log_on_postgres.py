@@ -106,8 +106,8 @@ def test_several_who_number_at_once_leave_no_gap_and_keep_the_order(isolation):
 def test_a_numbering_that_fails_leaves_no_transaction_open(monkeypatch):
     workitems.create(None, datasets.dataset())
     with monkeypatch.context() as broken:
-        broken.setattr(events, "NUMBER_IF_NOBODY_ELSE_DOES", "DO $$ BEGIN RAISE 'no'; END $$")
-        with pytest.raises(DatabaseError, match="no"):
+        broken.setattr(events, "NUMBER_IF_NOBODY_ELSE_DOES", "DO $$ BEGIN RAISE 'broken'; END $$")
+        with pytest.raises(DatabaseError, match="broken"):
             events.number()
     place, all_numbered = events.number()
     assert place.position
@@ -138,6 +138,7 @@ def test_who_freezes_while_it_is_sent_a_page_holds_no_counter():
         deadline = time.monotonic() + 20
         while _waits_for(line.backend_pid) != "ClientWrite":
             assert time.monotonic() < deadline
+            time.sleep(0.01)
         workitems.create(None, datasets.dataset())
         now, all_numbered = events.number()
         assert all_numbered
