@@ -350,8 +350,8 @@ def _number_some(connection: Any, cursor: Any, *, then: str) -> None:
         begin, end = "SET LOCAL idle_in_transaction_session_timeout = '5s'", ""
     try:
         cursor.execute(f"{begin}; {NUMBER_IF_NOBODY_ELSE_DOES}; {end}; {then}")
-        while cursor.description is None:  # what numbers has no rows
-            cursor.nextset()
+        while cursor.description is None and cursor.nextset():
+            pass  # what numbers has no rows
     except BaseException as error:
         if not by_itself:
             raise  # the database has given up the caller's transaction
