@@ -267,21 +267,21 @@ def number() -> tuple[Place, bool]:
 UNNUMBERED = f"""
 SELECT id FROM upsrs_event WHERE position IS NULL ORDER BY id LIMIT {NUMBER_AT_ONCE}"""  # noqa: S608 - of constants
 
+NUMBER = "UPDATE upsrs_event SET position = last WHERE id = fresh"
+
 NUMBER_IF_NOBODY_ELSE_DOES = f"""
 DO $$
 DECLARE
     last bigint;
     fresh bigint;
-    numbered boolean := false;
 BEGIN
     SELECT position INTO last FROM upsrs_log WHERE id = {LOG} FOR UPDATE SKIP LOCKED;
     IF FOUND THEN
         FOR fresh IN {UNNUMBERED} LOOP
             last := last + 1;
-            UPDATE upsrs_event SET position = last WHERE id = fresh;
-            numbered := true;
+            {NUMBER};
         END LOOP;
-        IF numbered THEN
+        IF FOUND THEN -- at least one
             UPDATE upsrs_log SET position = last WHERE id = {LOG};
         END IF;
     END IF;

@@ -90,7 +90,7 @@ def database(at: dict[str, float], count: int) -> dict[str, tuple[float, str]]:
         ),
         "events read a second, by all processes": (at["events"] * count, "fewer, larger processes"),
         "GiB of log": (log / 1024**3, "a shorter UPSRS_LOG_RETENTION_SECONDS"),
-        "wake-ups of Redis a second, at most": (
+        "wake-ups of Redis a second at most, if only these write": (
             min(at["events"], count / APART_SECONDS) * count,
             "nothing: they coalesce",
         ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from django.db import DatabaseError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from tests import datasets
+from tests.live.parts import wait_until
 from upsrs import events, workitems
 from upsrs.events import LoggedEvent, Place
 from upsrs.models import Event, Log
@@ -135,10 +135,9 @@ def test_who_freezes_while_it_is_sent_a_page_holds_no_counter():
     line = frozen.connection.pgconn
     try:
         line.send_query(str(said.value).encode())  # and then it does not read
-        deadline = time.monotonic() + 20
-        while _waits_for(line.backend_pid) != "ClientWrite":
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(
+            lambda: _waits_for(line.backend_pid) == "ClientWrite", "it is being sent the page"
+        )
         workitems.create(None, datasets.dataset())
         now, all_numbered = events.number()
         assert all_numbered
@@ -206,7 +205,7 @@ def test_numbering_and_reading_cost_what_is_new_however_long_the_log_is(long_log
         "extent": events.extent,
         "missed": lambda: events.missed(Place(place.log_id, LENGTH - 50), until=LENGTH, limit=50),
         "depth": lambda: Event.objects.filter(position=None).count(),
-        "number": lambda: ask(events.UNNUMBERED),
+        "number": number,
     }
     for name, act in acts.items():
         with CaptureQueriesContext(connection) as asked:
@@ -224,6 +223,18 @@ def test_numbering_and_reading_cost_what_is_new_however_long_the_log_is(long_log
 def ask(sql: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql)
+
+
+def number() -> None:
+    """What it says within its block, by itself: that is planned as any other statement."""
+    with connection.cursor() as cursor, transaction.atomic():
+        cursor.execute(events.UNNUMBERED)
+        assert cursor.rowcount == NEW
+        [fresh] = cursor.fetchone()
+        cursor.execute(events.NUMBER.replace("last", str(LENGTH + 1)).replace("fresh", str(fresh)))
+        assert cursor.rowcount == 1
+        # The plan is asked of the same state again.
+        transaction.set_rollback(True)
 
 
 def check_plan(name: str, sql: str) -> None:
