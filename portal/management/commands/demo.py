@@ -127,8 +127,11 @@ class Demo:
                     tasks.create_task(child.died())
                 tasks.create_task(self._watch(tokens["radiographer"]))
                 tasks.create_task(self._order(tokens["radiographer"], studies))
-        except* (ChildDied, ClientError) as errors:
-            raise errors.exceptions[0] from None
+        except ExceptionGroup as errors:  # what except* raises, Python 3.11.2 puts in a group
+            expected, others = errors.split((ChildDied, ClientError))
+            if expected is None or others is not None:
+                raise
+            raise expected.exceptions[0] from None
 
     async def _prepare(self) -> dict[str, str]:
         """A database with a few people in it; their tokens."""
