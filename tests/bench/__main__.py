@@ -13,6 +13,7 @@ import sys
 BENCHES = {
     "fan_out": "deliveries a second, beside a plain Channels app and nchan",
     "latency": "milliseconds on the way at 20 events a second, beside the same",
+    "told": "one REST change to the last of 100 sockets, beyond the write itself",
     "stalled": "what a reader who stops costs the others",
     "memory": "what an idle socket holds, beside a plain Channels consumer",
     "soak": "what the memory does in an hour (--minutes) of sockets that hear, go and come",

@@ -19,7 +19,7 @@ import psutil
 from tqdm import tqdm
 
 from tests.live import parts
-from tests.live.server import CHECKOUT, Server, environment
+from tests.live.server import CHECKOUT, Server, environment, populate
 
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
@@ -63,6 +63,9 @@ def _text(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+QUIET = {"LOG_LEVEL": "WARNING", "ALLOWED_HOSTS": "*"}
+
+
 @contextlib.contextmanager
 def stage() -> Iterator[dict[str, str]]:
     """PostgreSQL, Redis and a migrated portal with people in it: the environment to join it."""
@@ -76,12 +79,10 @@ def stage_with_redis() -> Iterator[tuple[dict[str, str], parts.Redis]]:
 
     This process, and all that it starts, stays off the server's core.
     """
-    from tests.live.server import populate
-
     os.sched_setaffinity(0, {CLIENT_CORE})
     with contextlib.ExitStack() as stack:
         redis = stack.enter_context(parts.redis_server())
-        env = {"REDIS_URL": redis.url, "LOG_LEVEL": "WARNING", "ALLOWED_HOSTS": "*"}
+        env = {**QUIET, "REDIS_URL": redis.url}
         if PREPARED in os.environ:
             env |= json.loads(os.environ[PREPARED])
         else:
@@ -89,6 +90,15 @@ def stage_with_redis() -> Iterator[tuple[dict[str, str], parts.Redis]]:
             env["DATABASE_URL"] = postgres.create("bench")
             env["BENCH_TOKEN"] = populate(env)["alice"]
         yield env, redis
+
+
+@contextlib.contextmanager
+def embedded() -> Iterator[dict[str, str]]:
+    """The portal with nothing beside it: a file of SQLite, and the channel layer in memory."""
+    os.sched_setaffinity(0, {CLIENT_CORE})
+    with tempfile.TemporaryDirectory(prefix="upsrs-bench-") as directory:
+        env = {**QUIET, "DATABASE_URL": f"sqlite:///{directory}/portal.sqlite3"}
+        yield env | {"BENCH_TOKEN": populate(env)["alice"]}
 
 
 def set_up_django(env: dict[str, str]) -> None:

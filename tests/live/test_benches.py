@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 @pytest.mark.parametrize(
     "name",
     [
-        *("match", "fan_out", "ingest", "latency", "stalled", "memory", "storm", "comeback"),
-        *("writers", "audit", "sizing", "soak"),
+        *("match", "fan_out", "ingest", "latency", "told", "stalled", "memory", "storm"),
+        *("comeback", "writers", "audit", "sizing", "soak"),
     ],
 )
 def test_a_benchmark_runs_and_ends_with_a_line_of_json(name, postgres_backend):
