@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
-from typing import Any
 
 from django.db import connections, transaction
 from django.db.models import Count, F, Max, Q, Subquery
@@ -25,6 +24,7 @@ from upsrs.dicom.changes import Kind
 from upsrs.dicom.dataset import JSONDataset
 from upsrs.dicom.matching import Snapshot
 from upsrs.models import Event, Log, Workitem, write_alias
+from upsrs.numbering import LOG, Rows, number_and_read
 from upsrs.origin import origin
 
 __all__ = [
@@ -48,17 +48,11 @@ __all__ = [
     "told_of",
 ]
 
-LOG = 1
-"""The primary key of the counter row."""
-
 ACTOR_LENGTH = 150
 """A portal's own user model may have longer names: that is no reason to refuse a change."""
 
 NOT_YET = 2**63 - 1
 """Behind every position that will ever be given."""
-
-NUMBER_AT_ONCE = 1_000
-"""So many events are numbered in one transaction, so that the counter is never held for long."""
 
 AT_ONCE = 500
 """So many events are written by one statement."""
@@ -231,20 +225,19 @@ def _take_positions(count: int, using: str) -> int:
     return int(counter.values_list("position", flat=True)[0])
 
 
-def read_on(after: int, limit: int) -> tuple[Place, bool, list[LoggedEvent]]:
+def read_on(
+    after: int, limit: int, *, often: bool = False
+) -> tuple[Place, bool, list[LoggedEvent]]:
     """Number what has committed, and read the next ``limit`` events behind a position, in order.
 
     Returns where the log stands, whether all is numbered, and the events. If not all is, and the
     page is not full, another process holds the counter or has just committed more: look again
-    after a moment.
-
-    In SQL of our own, and in few words to the database: it is what each event costs each process,
-    and to write the same statements anew takes Django several times as long as all the rest.
+    after a moment. ``often`` is for who does so again and again, by the same connection.
     """
     using = write_alias()
     reached = -1
     while True:
-        counter, rows = _number_and_look(using, after=int(after), limit=int(limit))
+        counter, rows = number_and_read(using, after=int(after), limit=int(limit), often=often)
         if not counter:
             _log(using)
             continue
@@ -262,105 +255,6 @@ def number() -> tuple[Place, bool]:
     """
     now, all_numbered, _ = read_on(NOT_YET, 0)
     return now, all_numbered
-
-
-UNNUMBERED = f"""
-SELECT id FROM upsrs_event WHERE position IS NULL ORDER BY id LIMIT {NUMBER_AT_ONCE}"""  # noqa: S608 - of constants
-
-NUMBER = "UPDATE upsrs_event SET position = last WHERE id = fresh"
-
-NUMBER_IF_NOBODY_ELSE_DOES = f"""
-DO $$
-DECLARE
-    last bigint;
-    fresh bigint;
-BEGIN
-    SELECT position INTO last FROM upsrs_log WHERE id = {LOG} FOR UPDATE SKIP LOCKED;
-    IF FOUND THEN
-        FOR fresh IN {UNNUMBERED} LOOP
-            last := last + 1;
-            {NUMBER};
-        END LOOP;
-        IF FOUND THEN -- at least one
-            UPDATE upsrs_log SET position = last WHERE id = {LOG};
-        END IF;
-    END IF;
-END $$"""  # noqa: S608 - of constants
-"""Said at once, so that a process cannot freeze with the counter in its hand.
-
-1. Lock the counter row, or leave it to who has it.
-2. In a *second* statement, whose snapshot is younger than the lock, see what is unnumbered, and
-   number it in order of id. For one workitem that is its order of commit: the lock on its row
-   lets the next event be written only after the last one has committed.
-
-One by one: to plan a statement that numbers all costs more than to number a few, and of many it
-saves nothing.
-
-Above READ COMMITTED, which a portal may have set, there is one snapshot for both. It misses no
-change of the counter, since then the lock is refused (40001), and so the order holds all the same.
-"""
-
-LOOK = f"SELECT log_id, position, 0 FROM upsrs_log WHERE id = {LOG}"  # noqa: S608 - of constants
-"""On SQLite all are numbered as they are written."""
-
-COLUMNS = tuple(str(field.column) for field in Event._meta.concrete_fields)
-
-NEXT = f"""
-SELECT {", ".join(COLUMNS)} FROM upsrs_event
-WHERE position > {{after}} ORDER BY position LIMIT {{limit}}"""  # noqa: S608 - of constants
-
-LOOK_AND_READ = f"""
-SELECT log.log_id, log.position, EXISTS (SELECT 1 FROM upsrs_event WHERE position IS NULL), event.*
-FROM upsrs_log AS log LEFT JOIN ({NEXT}) AS event ON TRUE
-WHERE log.id = {LOG} ORDER BY event.position"""  # noqa: S608 - of constants
-"""Both in one message: one row without an event, if there is none."""
-
-SERIALIZATION_FAILURE = "40001"
-
-Rows = list[tuple[Any, ...]]
-
-
-def _number_and_look(using: str, *, after: int, limit: int) -> tuple[Rows, Rows]:
-    """The counter row, and the `COLUMNS` of the next events, once all is numbered that may be."""
-    connection = connections[using]
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":  # it would write the datasets down to join and sort them
-            cursor.execute(LOOK)
-            counter = cursor.fetchall()
-            cursor.execute(NEXT.format(after=after, limit=limit))
-            return counter, cursor.fetchall()
-        look = LOOK_AND_READ.format(after=after, limit=limit)
-        _number_some(connection, cursor, then=look)
-        joined = cursor.fetchall()
-        read = -len(COLUMNS)
-        return [row[:read] for row in joined[:1]], [row[read:] for row in joined if row[read]]
-
-
-def _number_some(connection: Any, cursor: Any, *, then: str) -> None:
-    """Number some, and ask for what comes ``then``, in one message to the database.
-
-    Unless in a transaction of the caller's, what is numbered has committed before that is answered:
-    who freezes while it is sent a page holds no counter.
-    """
-    by_itself = connection.get_autocommit()
-    if by_itself:
-        begin, end = "BEGIN", "COMMIT"
-    else:
-        # The caller's transaction has the counter until it ends: not if it freezes.
-        begin, end = "SET LOCAL idle_in_transaction_session_timeout = '5s'", ""
-    try:
-        cursor.execute(f"{begin}; {NUMBER_IF_NOBODY_ELSE_DOES}; {end}; {then}")
-        while cursor.description is None and cursor.nextset():
-            pass  # what numbers has no rows
-    except BaseException as error:
-        if not by_itself:
-            raise  # the database has given up the caller's transaction
-        if getattr(error.__cause__, "sqlstate", "") != SERIALIZATION_FAILURE:
-            connection.close()  # its transaction may be open
-            raise
-        # Another process has just numbered, which is as good.
-        connection.rollback()
-        cursor.execute(then)
 
 
 def _events(rows: Rows) -> Iterator[Event]:

@@ -104,7 +104,7 @@ class Reader(threading.Thread):
         """Number and read until nothing is left. False if the log is another than it was."""
         while not self._stopped.is_set():
             self._woken.clear()
-            now, all_numbered, page = events.read_on(self._position, PAGE)
+            now, all_numbered, page = events.read_on(self._position, PAGE, often=True)
             if now.log_id != self.place.log_id or now.position < self._position:
                 return False
             if self._stopped.is_set():

@@ -33,6 +33,7 @@ from upsrs.dicom.changes import Kind
 from upsrs.dicom.matching import Keys
 from upsrs.events import LoggedEvent
 from upsrs.models import Event, Subscription, write_alias
+from upsrs.numbering import LOG
 from upsrs.subscribers import Hearing, Roster
 
 __all__ = ["By", "How", "Proof", "Story", "Told", "told"]
@@ -190,7 +191,7 @@ def _rows(by: By, name: str, since: datetime, until: datetime) -> list[Any]:
         "name": name,
         "since": instant.get_db_prep_value(since, connection),
         "until": instant.get_db_prep_value(until, connection),
-        "log": events.LOG,
+        "log": LOG,
         "limit": AT_MOST + 1,
     }
     query = QUERY.format(named=NAMED[by])
