@@ -2,7 +2,7 @@
 
 It is what each event costs each process, and to write the same statements anew takes Django several
 times as long as all the rest. On PostgreSQL all of it is one message, and for who reads on again and
-again it is planned once for many (`_Prepared`).
+again it is planned once for many (`_Planned`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import logging
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from django.db import connections
 
 from upsrs.models import Event
 
-__all__ = ["COLUMNS", "LOG", "Rows", "number_and_read"]
+__all__ = ["LOG", "Rows", "number_and_read"]
 
 LOG = 1
 """The primary key of the counter row."""
@@ -116,7 +116,8 @@ def _number_and_read(connection: Any, cursor: Any, after: int, limit: int, *, of
         return
     line = connection.connection
     try:
-        if often and (planned := _planned(line, cursor, limit)):
+        if often and line not in _forgetful:
+            planned = _planned(line, cursor, limit)
             number, read = planned.number, planned.read(after)
         _ask(cursor, f"BEGIN; {number}; COMMIT; {read}")
     except BaseException as error:
@@ -126,7 +127,7 @@ def _number_and_read(connection: Any, cursor: Any, after: int, limit: int, *, of
             cursor.execute(read)
         elif state == NOT_PREPARED:
             connection.rollback()
-            _plans[line] = None
+            _forgetful.add(line)
             logger.info("A pooler, perhaps, keeps no statements: each is planned anew.")
             _number_and_read(connection, cursor, after, limit, often=False)
         else:
@@ -148,6 +149,7 @@ class _Planned:
     """The statements, as one connection has them prepared."""
 
     limit: int
+    """No parameter of the statement: planned for so many, and not for a share of the log."""
     name: str = field(default_factory=lambda: f"upsrs_{uuid.uuid4().hex}")
     """Nobody else's: behind a pooler another version may have prepared its own on the same line."""
     uses: int = 0
@@ -173,15 +175,16 @@ class _Planned:
         return "; ".join(f"DEALLOCATE {self.name}_{part}" for part in ("take", "number", "read"))
 
 
-_plans: WeakKeyDictionary[Any, _Planned | None] = WeakKeyDictionary()
-"""By the driver's connection. None: it forgets what it prepares."""
+_plans: WeakKeyDictionary[Any, _Planned] = WeakKeyDictionary()
+"""By the driver's connection."""
+
+_forgetful: WeakSet[Any] = WeakSet()
+"""Connections that did not know any more what they had prepared."""
 
 
-def _planned(line: Any, cursor: Any, limit: int) -> _Planned | None:
+def _planned(line: Any, cursor: Any, limit: int) -> _Planned:
     """What this connection has prepared, to read so many; now and then anew."""
     known = _plans.get(line)
-    if known is None and line in _plans:
-        return None
     if known is None or known.uses >= USES or known.limit != limit:
         if known is not None:
             cursor.execute(known.forget)

@@ -7,6 +7,7 @@ before the writer's commit until the frame is read, over all frames; the server 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from tqdm import tqdm
@@ -29,16 +30,22 @@ def warm_up(kind: kinds.Kind, load: Load, receivers: int) -> None:
         load.do("wait", seconds=60)
 
 
+def paces(times: int) -> Iterator[int]:
+    """So many numbers, 20 a second, each after its share of it."""
+    began = time.monotonic()
+    for number in range(times):
+        time.sleep(max(0.0, began + (number + 1) / PER_SECOND - time.monotonic()))
+        yield number
+
+
 def paced(
     kind: kinds.Kind, load: Load, receivers: int, times: int, at_once: int = 1
 ) -> dict[str, float]:
     """Milliseconds on the way (p50, p99, max) of so many events each time, 20 times a second."""
     deliveries = times * at_once * receivers
     load.do("arm", deliveries=deliveries, times=True)
-    began = time.monotonic()
-    published = []
-    for number in range(times):
-        time.sleep(max(0.0, began + number / PER_SECOND - time.monotonic()))
+    published: list[float] = []
+    for _ in paces(times):
         published += [kind.publish(at_once)] * at_once
     came = load.do("wait", seconds=60)
     assert came["deliveries"] == deliveries, f"lost some: {came}"

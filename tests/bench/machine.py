@@ -64,6 +64,7 @@ def _text(value: Any) -> str:
 
 
 QUIET = {"LOG_LEVEL": "WARNING", "ALLOWED_HOSTS": "*"}
+"""What every portal under test is told."""
 
 
 @contextlib.contextmanager

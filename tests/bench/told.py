@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
 from typing import Any
 
 from tqdm import tqdm
 
 from tests.bench import kinds
-from tests.bench.latency import PER_SECOND
+from tests.bench.latency import paces
 from tests.bench.machine import Load, embedded, parser, report, serving, stage
 from tests.bench.writers import AT_A_TIME, Writer
 
@@ -24,9 +23,11 @@ def take_turns(
     quiet: dict[str, str], heard: dict[str, str], sockets: int, rounds: int
 ) -> dict[str, float]:
     """Medians in milliseconds: of the write where nobody listens, and of who listens elsewhere."""
-    written, answered, told = [], [], []
+    written: list[float] = []
+    answered: list[float] = []
+    told: list[float] = []
     with serving(quiet) as nobody, serving(heard) as server, Load() as load:
-        alone, writer = Writer(nobody, quiet, kinds.LABEL), Writer(server, heard, kinds.LABEL)
+        alone, writer = Writer(nobody, quiet), Writer(server, heard, kinds.LABEL)
         load.open(count=sockets, **kinds.following(server, heard))
 
         def tell(step: str) -> None:
@@ -38,17 +39,11 @@ def take_turns(
             told.append((came["last"] - began) * 1000)
 
         for number in tqdm(range(rounds), unit="round"):
-            paced(number, lambda step: written.append(alone.change(step)))
-            paced(number, tell)
+            written += [alone.change(f"{number}.{nth}") for nth in paces(AT_A_TIME)]
+            for nth in paces(AT_A_TIME):
+                tell(f"{number}.{nth}")
     write, answer, last = map(statistics.median, (written, answered, told))
     return {"write ms": write, "answer ms": answer, "last told ms": last, "beyond": last - write}
-
-
-def paced(number: int, change: Callable[[str], None]) -> None:
-    for nth in range(AT_A_TIME):
-        began = time.monotonic()
-        change(f"{number}.{nth}")
-        time.sleep(max(0.0, began + 1 / PER_SECOND - time.monotonic()))
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import pytest
 from django.db import DatabaseError, connection, connections, transaction
@@ -34,6 +34,7 @@ pytestmark = [
 def unplanned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is known of what a connection from the pool has prepared for another test."""
     monkeypatch.setattr(numbering, "_plans", WeakKeyDictionary())
+    monkeypatch.setattr(numbering, "_forgetful", WeakSet())
 
 
 WRITERS, READERS, CHANGES = 4, 3, 60
@@ -260,7 +261,7 @@ def test_numbering_and_reading_cost_what_is_new_however_long_the_log_is(long_log
         "extent": events.extent,
         "missed": lambda: events.missed(Place(place.log_id, LENGTH - 50), until=LENGTH, limit=50),
         "depth": lambda: Event.objects.filter(position=None).count(),
-        "number": lambda: ask(numbering.NUMBER),
+        "number": number,
     }
     for name, act in acts.items():
         with CaptureQueriesContext(connection) as asked:
@@ -286,6 +287,18 @@ def test_what_is_planned_once_for_many_costs_no_more(long_log):
 def ask(sql: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql)
+
+
+def number() -> None:
+    with connection.cursor() as cursor, transaction.atomic():
+        cursor.execute(numbering.TAKE_COUNTER)
+        assert cursor.fetchone() == (str(LENGTH),)
+        cursor.execute(numbering.NUMBER)
+        assert cursor.rowcount == 1
+        cursor.execute("SELECT position FROM upsrs_log")
+        assert cursor.fetchone() == (LENGTH + NEW,)
+        # The plan is asked of the same state again.
+        transaction.set_rollback(True)
 
 
 def check_plan(name: str, sql: str) -> None:
